@@ -1,0 +1,55 @@
+"""Checks at the public boundary: each failure is one line that says what came, what was wanted and the remedy.
+
+They look at shapes and dtypes only, so they cost nothing after tracing.
+"""
+
+import jax.numpy as jnp
+from jax import Array
+
+
+def check_floating(name: str, x: Array) -> None:
+    """Raise TypeError unless `x` is an array of a real floating dtype."""
+    if not hasattr(x, "dtype") or not hasattr(x, "shape"):
+        raise TypeError(f"{name} must be a floating-point array, got {type(x).__name__}; pass jnp.asarray({name}, jnp.float32)")
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise TypeError(f"{name} must be floating-point, got dtype {x.dtype}; convert it with {name}.astype(jnp.float32)")
+
+
+def check_matrix(name: str, x: Array, *, min_rows: int = 1) -> None:
+    """Raise unless `x` is floating-point with shape [N, d], N >= min_rows and d >= 1."""
+    check_floating(name, x)
+    if x.ndim != 2:
+        raise ValueError(f"{name} must have shape [N, d], got {x.shape}; flatten each embedding to one row")
+    if x.shape[0] < min_rows or x.shape[1] < 1:
+        raise ValueError(f"{name} must have at least {min_rows} rows and 1 column, got shape {x.shape}; pass a larger batch")
+
+
+def check_pair(name_a: str, a: Array, name_b: str, b: Array, *, min_rows: int = 1) -> None:
+    """Raise unless `a` and `b` are two floating-point matrices of one shape [N, d], N >= min_rows."""
+    check_matrix(name_a, a, min_rows=min_rows)
+    check_matrix(name_b, b, min_rows=min_rows)
+    if a.shape != b.shape:
+        raise ValueError(f"{name_a} and {name_b} must have one shape [N, d], got {a.shape} and {b.shape}; row i of both is one image")
+
+
+def check_views(name: str, z: Array, *, min_views: int = 1, min_rows: int = 1) -> None:
+    """Raise unless `z` is floating-point with shape [V, N, d], V >= min_views and N >= min_rows."""
+    check_floating(name, z)
+    if z.ndim != 3:
+        raise ValueError(f"{name} must have shape [views, N, d], got {z.shape}; stack the views with jnp.stack")
+    if z.shape[0] < min_views or z.shape[1] < min_rows or z.shape[2] < 1:
+        raise ValueError(f"{name} must have at least {min_views} views and {min_rows} rows, got shape {z.shape}; pass more of them")
+
+
+def check_square(name: str, x: Array, width: int | None = None) -> None:
+    """Raise unless `x` is a floating-point [d, d] matrix (of the given width where one is named)."""
+    check_floating(name, x)
+    wanted = "[d, d]" if width is None else f"[{width}, {width}]"
+    if x.ndim != 2 or x.shape[0] != x.shape[1] or width not in (None, x.shape[0]):
+        raise ValueError(f"{name} must have shape {wanted}, got {x.shape}; pass a square matrix as wide as the embeddings")
+
+
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raise ValueError unless `value` is one of `choices`."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
