@@ -32,6 +32,12 @@ def check_pair(name_a: str, a: Array, name_b: str, b: Array, *, min_rows: int = 
         raise ValueError(f"{name_a} and {name_b} must have one shape [N, d], got {a.shape} and {b.shape}; row i of both is one image")
 
 
+def check_count(name: str, count: int, *, minimum: int = 2) -> None:
+    """Raise ValueError unless the batch over all devices has at least `minimum` rows."""
+    if count < minimum:
+        raise ValueError(f"{name} must have at least {minimum} rows over all devices, got {count}; pass a larger batch")
+
+
 def check_views(name: str, z: Array, *, min_views: int = 1, min_rows: int = 1) -> None:
     """Raise unless `z` is floating-point with shape [V, N, d], V >= min_views and N >= min_rows."""
     check_floating(name, z)

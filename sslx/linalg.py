@@ -8,9 +8,14 @@ from sslx.typing import Matrix, Scalar
 
 def l2_normalise(x: Array, *, axis: int = -1, eps: float = 1e-12) -> Array:
     """x / ||x|| along `axis`; vectors shorter than `eps` become 0, with gradient 0 (never NaN)."""
-    square = jnp.sum(x**2, axis=axis, keepdims=True)
+    return x * jnp.expand_dims(safe_reciprocal_norm(x, axis=axis, eps=eps), axis)
+
+
+def safe_reciprocal_norm(x: Array, *, axis: int = -1, eps: float = 1e-12) -> Array:
+    """1 / ||x|| along `axis`; 0, with gradient 0, for vectors shorter than `eps`."""
+    square = jnp.sum(x**2, axis=axis)
     long_enough = square > eps**2
-    return x * jnp.where(long_enough, lax.rsqrt(jnp.where(long_enough, square, 1.0)), 0.0)
+    return jnp.where(long_enough, lax.rsqrt(jnp.where(long_enough, square, 1.0)), 0.0)
 
 
 def safe_norm(x: Array, *, axis: int = -1) -> Array:

@@ -1,0 +1,89 @@
+"""Closed-form predictors W_P from the correlation matrix of the embeddings: DirectPred and DirectCopy.
+
+d embedding width. A predictor acts as p = z @ W_P and is a constant of the loss: no gradient reaches the embeddings through it.
+"""
+
+import jax.numpy as jnp
+from jax import lax
+
+from sslx.checks import check_matrix, check_square
+from sslx.linalg import symmetrise
+from sslx.moments import at_least_float32, second_moment
+from sslx.typing import AxisName, Embedding, Matrix
+
+
+def correlation_update(corr: Matrix, z: Embedding, *, decay: float, axis_name: AxisName = None) -> Matrix:
+    """Moving average of the uncentred correlation: decay corr + (1 - decay) z^T z / N, without gradient.
+
+    Args:
+        corr: the running correlation, [d, d]; start from zeros.
+        z: embeddings of one view, [N, d].
+        decay: weight of the old value, in [0, 1].
+        axis_name: axis of a parallel map over which the batch is split.
+
+    Returns:
+        The new correlation, [d, d], in at least float32.
+
+    Raises:
+        ValueError: unless the shapes are [d, d] and [N, d].
+        TypeError: unless both are floating-point arrays.
+
+    Reference: Tian, Chen, Ganguli, "Understanding Self-Supervised Learning Dynamics without Contrastive Pairs", 2021, arXiv 2102.06810.
+    """
+    check_matrix("z", z)
+    check_square("corr", corr, z.shape[1])
+    return lax.stop_gradient(decay * at_least_float32(corr) + (1 - decay) * second_moment(z, axis_name=axis_name))
+
+
+def directpred(corr: Matrix, *, alpha: float = 0.5, eps: float = 0.0, normalize: bool = True) -> Matrix:
+    """DirectPred: the predictor shares the eigenvectors of the correlation and has a power of its eigenvalues.
+
+    W_P = U diag(lambda) U^T,     corr = U diag(c) U^T,     lambda = (c / c_max + eps)^alpha.
+
+    Eigenvalues below zero (rounding) count as zero; a zero correlation gives the identity. No gradient passes.
+
+    Args:
+        corr: correlation of the embeddings, [d, d], symmetric.
+        alpha: power; 1/2 is DirectPred, 1 is DirectCopy.
+        eps: added to the eigenvalues before the power.
+        normalize: divide the eigenvalues by the largest; if False, lambda = (c + eps)^alpha.
+
+    Returns:
+        W_P, [d, d], symmetric, in at least float32.
+
+    Raises:
+        ValueError: unless `corr` is square.
+        TypeError: unless `corr` is a floating-point array.
+
+    Reference: Tian, Chen, Ganguli, 2021, arXiv 2102.06810; eps inside the power as in Halvagal, Laborieux, Zenke, 2023, arXiv 2212.04858.
+    """
+    check_square("corr", corr)
+    corr = symmetrise(lax.stop_gradient(at_least_float32(corr)))
+    largest = jnp.max(jnp.abs(corr))
+    scale = jnp.where(largest > 0, largest, 1.0)  # a shrinking correlation must not lose its digits in the decomposition
+    c, u = jnp.linalg.eigh(corr / scale)
+    c = jnp.maximum(c, 0.0)
+    c_max = jnp.max(c)
+    c = c / jnp.where(c_max > 0, c_max, 1.0) if normalize else c * scale
+    w_p = jnp.matmul(u * (c + eps) ** alpha, u.T, precision=lax.Precision.HIGHEST)
+    return jnp.where(c_max > 0, symmetrise(w_p), jnp.eye(len(corr), dtype=corr.dtype))
+
+
+def directcopy(corr: Matrix, *, eps: float = 0.25, normalize: bool = True) -> Matrix:
+    """DirectCopy: W_P = corr / c_max + eps I, that is `directpred` with alpha = 1.
+
+    Args:
+        corr: correlation of the embeddings, [d, d], symmetric.
+        eps: added to the eigenvalues.
+        normalize: divide by the largest eigenvalue.
+
+    Returns:
+        W_P, [d, d], in at least float32; the identity for a zero correlation.
+
+    Raises:
+        ValueError: unless `corr` is square.
+        TypeError: unless `corr` is a floating-point array.
+
+    Reference: Wang, Chen, Du, Tian, "Towards Demystifying Representation Learning with Non-contrastive SSL", 2021, arXiv 2110.04947.
+    """
+    return directpred(corr, alpha=1.0, eps=eps, normalize=normalize)
