@@ -1,0 +1,56 @@
+"""Bilinear resampling: images on arbitrary coordinates and under affine maps.
+
+Pixel (row, column) has its centre at integer coordinates. Outside the image is zero, and a sample between the outermost
+pixel and the outside is interpolated between the two (scipy.ndimage's mode "grid-constant").
+"""
+
+import jax.numpy as jnp
+from jax import Array, lax
+from jaxtyping import Float
+
+from sslx.augment._views import Images
+from sslx.moments import at_least_float32
+
+
+def tent(position: Array, size: int) -> Array:
+    """Linear-interpolation weights [..., size] of the pixels 0..size-1 at `position` [...]."""
+    return jnp.maximum(0, 1 - jnp.abs(position[..., None] - jnp.arange(size, dtype=position.dtype)))
+
+
+def warp(images: Images, coordinates: Float[Array, "N P 2"]) -> Float[Array, "N P C"]:
+    """Bilinear samples of every image at P (row, column) coordinates in pixels.
+
+    out[p] = sum_ij tent(row_p - i) tent(column_p - j) image[i, j], as two small matrix products: for small images that is
+    cheaper than a gather.
+    """
+    _, height, width, _ = images.shape
+    rows, columns = tent(coordinates[..., 0], height), tent(coordinates[..., 1], width)
+    lines = jnp.einsum("nph,nhwc->npwc", rows.astype(images.dtype), images, precision=lax.Precision.HIGHEST)
+    return jnp.einsum("npw,npwc->npc", columns.astype(images.dtype), lines, precision=lax.Precision.HIGHEST)
+
+
+def affine(
+    images: Images, matrices: Float[Array, "N 2 2"], shifts: Float[Array, "N 2"], displacement: Float[Array, "N H W 2"] | None = None
+) -> Images:
+    """Resample every image on the affine map of its pixel grid about the image centre c.
+
+    out(x) = image(c + A (x - c) + t [+ u(x)]), x = (row, column) in pixels: A and t lead from the output to the input.
+
+    Args:
+        images: [N, H, W, C].
+        matrices: A, [N, 2, 2].
+        shifts: t in pixels, [N, 2].
+        displacement: u in pixels, [N, H, W, 2], a further displacement per output pixel.
+
+    Returns:
+        Images of the same shape and dtype.
+    """
+    n, height, width, channels = images.shape
+    centre = jnp.array([(height - 1) / 2, (width - 1) / 2])
+    grid = jnp.stack(jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij"), -1).reshape(-1, 2) - centre
+    matrices = at_least_float32(matrices)
+    coordinates = jnp.einsum("nij,pj->npi", matrices, grid.astype(matrices.dtype), precision=lax.Precision.HIGHEST)
+    coordinates += (centre + shifts)[:, None].astype(matrices.dtype)
+    if displacement is not None:
+        coordinates += displacement.reshape(n, -1, 2).astype(matrices.dtype)
+    return warp(images, coordinates).reshape(n, height, width, channels)
