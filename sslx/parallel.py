@@ -1,0 +1,85 @@
+"""Device placement: the only file that names meshes, `pmap` and `jit`.
+
+A step function `(state, batch) -> (state, metrics)` is written once and lifted here in one of two ways. Under `jit` over a data
+mesh arrays are global and the step sees no axis; under `pmap` each device sees its share and the step reduces over `AXIS`. In
+both the state is replicated and the leading axis of the batch is split.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+AXIS = "batch"
+MODES = ("auto", "jit", "pmap")
+Tree = TypeVar("Tree")
+Step = Callable[[Any, Any], tuple[Any, Any]]
+
+
+class Lift(NamedTuple):
+    """How a step runs on the devices: `replicate` a state, `shard` a host batch, `step` both, `unreplicate` the state again."""
+
+    axis_name: str | None
+    step: Callable[[Step], Step]
+    replicate: Callable[[Any], Any]
+    shard: Callable[[Any], Any]
+    unreplicate: Callable[[Any], Any]
+
+
+def lift(mode: str = "auto", devices: int | None = None) -> Lift:
+    """The lift of that name over the first `devices` devices (all of them by default); "auto" means "jit".
+
+    Raises:
+        ValueError: unknown mode, or more devices than there are.
+    """
+    if mode not in MODES:
+        raise ValueError(f"parallel must be one of {', '.join(MODES)}, got {mode!r}")
+    found = jax.devices()
+    if devices is not None and not 1 <= devices <= len(found):
+        raise ValueError(f"devices must be between 1 and {len(found)}, got {devices}; only {len(found)} are visible to jax")
+    chosen = found[:devices]
+    return _pmap_lift(chosen) if mode == "pmap" else _jit_lift(chosen)
+
+
+def _jit_lift(devices: list[jax.Device]) -> Lift:
+    # Auto axes: with the explicit ones that make_mesh defaults to, z_a.T @ z_b over a sharded batch is a sharding error.
+    mesh = jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
+    everywhere, split = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec(AXIS))
+    return Lift(
+        axis_name=None,
+        step=lambda step: jax.jit(step, donate_argnums=0, out_shardings=everywhere),
+        # A copy, since the step donates its state and the caller keeps the one it passed in.
+        replicate=lambda state: jax.device_put(jax.tree.map(jnp.copy, state), everywhere),
+        shard=lambda batch: jax.device_put(batch, split),
+        unreplicate=lambda state: state,
+    )
+
+
+def _pmap_lift(devices: list[jax.Device]) -> Lift:
+    width = len(devices)
+
+    def shard(batch: Tree) -> Tree:
+        return jax.tree.map(lambda x: x.reshape(width, x.shape[0] // width, *x.shape[1:]), batch)
+
+    return Lift(
+        axis_name=AXIS,
+        step=lambda step: jax.pmap(step, axis_name=AXIS, devices=devices, donate_argnums=0),
+        replicate=lambda state: jax.tree.map(lambda x: jnp.broadcast_to(x, (width, *jnp.shape(x))), state),
+        shard=shard,
+        unreplicate=lambda state: jax.tree.map(lambda x: x[0], state),
+    )
+
+
+def check_divisible(batch_size: int, devices: int) -> None:
+    """Raise ValueError unless the batch splits evenly over the devices."""
+    if batch_size % devices:
+        lower = max(devices, batch_size - batch_size % devices)
+        raise ValueError(f"batch size {batch_size} does not split over {devices} devices; use a multiple such as {lower}")
+
+
+def host(tree: Tree) -> Tree:
+    """The tree on the host as NumPy arrays; waits for the devices."""
+    return jax.tree.map(np.asarray, jax.device_get(tree))

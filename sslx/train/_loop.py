@@ -1,0 +1,74 @@
+"""The host loop: batches in, events out. It knows nothing of files, progress bars or evaluation."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sslx.parallel import host
+from sslx.train._step import Batch
+
+StepFn = Callable[[Any, Batch], tuple[Any, Any]]
+
+
+class Divergence(RuntimeError):
+    """The loss became NaN or infinite: which step, and which terms."""
+
+
+class Event(NamedTuple):
+    """After `step` steps: the state on the devices, and the metrics of each step since the last event."""
+
+    step: int
+    state: Any
+    metrics: list[dict[str, float]]
+
+
+def batches(images: np.ndarray, labels: np.ndarray, batch_size: int, *, seed: int, start: int = 0) -> Iterator[Batch]:
+    """Shuffled batches without end from step `start` on; each epoch is a new permutation and drops its last short batch.
+
+    The order depends on seed and epoch only, so a resumed run sees the batches it would have seen.
+    """
+    per_epoch = len(images) // batch_size
+    step = start
+    while True:
+        epoch, first = divmod(step, per_epoch)
+        order = np.random.default_rng((seed, epoch)).permutation(len(images))
+        for i in range(first, per_epoch):
+            rows = order[i * batch_size : (i + 1) * batch_size]
+            yield Batch(images[rows], labels[rows])
+            step += 1
+
+
+def train(step_fn: StepFn, state: Any, stream: Iterator[Batch], *, start: int, stop: int, every: int) -> Iterator[Event]:
+    """Run steps `start`..`stop`, with an event at each multiple of `every` and at the end.
+
+    Metrics stay on the devices between events, so the devices never wait for the host inside.
+
+    Args:
+        step_fn: `(state, batch) -> (state, metrics)`, already lifted to the devices; it may donate the state.
+        state: placed on the devices.
+        stream: batches, already placed on the devices, the first one for step `start`.
+        start: number of steps already taken.
+        stop: number of steps at the end.
+        every: steps between events.
+
+    Raises:
+        Divergence: a loss is not finite; raised in place of the event, so that nothing after it is kept.
+    """
+    waiting = []
+    for step in range(start + 1, stop + 1):
+        state, metrics = step_fn(state, next(stream))
+        waiting.append(metrics)
+        if step % every == 0 or step == stop:
+            done = [{k: float(np.ravel(v)[0]) for k, v in m.items()} for m in host(waiting)]
+            check_finite(done, first=step - len(done) + 1)
+            yield Event(step, state, done)
+            waiting = []
+
+
+def check_finite(metrics: list[dict[str, float]], *, first: int) -> None:
+    """Raise Divergence at the first step whose loss is not finite, naming its terms."""
+    for step, values in enumerate(metrics, start=first):
+        if not np.isfinite(values["loss"]):
+            terms = ", ".join(f"{k} {v:.4g}" for k, v in values.items())
+            raise Divergence(f"training diverged at step {step} ({terms}); lower --learning-rate or raise the warm-up")

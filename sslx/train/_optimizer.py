@@ -1,0 +1,46 @@
+"""Optimisers with warm-up and cosine decay. Biases and norm parameters (fewer than two axes) are never decayed."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import optax
+
+OPTIMIZERS = ("sgd", "lars", "adamw")
+
+
+def warmup_cosine(learning_rate: float, *, steps: int, warmup_steps: int) -> optax.Schedule:
+    """Linear from 0 to `learning_rate` over `warmup_steps`, then a half cosine to 0 at `steps`."""
+    return optax.warmup_cosine_decay_schedule(0.0 if warmup_steps else learning_rate, learning_rate, warmup_steps, steps)
+
+
+def decayed(params: Any) -> Any:
+    """True for weights, False for biases and norm parameters, leaf by leaf."""
+    return jax.tree.map(lambda p: p.ndim > 1, params)
+
+
+def optimizer(name: str, schedule: optax.Schedule | float, *, weight_decay: float = 0.0) -> optax.GradientTransformation:
+    """The optimiser of that name.
+
+    "sgd": momentum 0.9, decay added to the gradient. "lars": momentum 0.9, trust coefficient 0.02, biases and norm parameters
+    with neither decay nor trust ratio (You et al., 2017, arXiv:1708.03888, with the exclusions of BYOL and Barlow Twins).
+    "adamw": decoupled decay.
+
+    Raises:
+        ValueError: unknown name.
+    """
+    table: dict[str, Callable[[], optax.GradientTransformation]] = {
+        "sgd": lambda: optax.chain(optax.add_decayed_weights(weight_decay, decayed), optax.sgd(schedule, momentum=0.9)),
+        "lars": lambda: optax.lars(
+            schedule,
+            weight_decay=weight_decay,
+            weight_decay_mask=decayed,
+            trust_coefficient=0.02,
+            trust_ratio_mask=decayed,
+            momentum=0.9,
+        ),
+        "adamw": lambda: optax.adamw(schedule, weight_decay=weight_decay, mask=decayed),
+    }
+    if name not in table:
+        raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {name!r}")
+    return table[name]()

@@ -1,0 +1,120 @@
+"""One step of training as a pure function `(state, batch) -> (state, metrics)`, and the only gradient collective.
+
+V views, N examples per device, d embedding width.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+from jaxtyping import Float, Int, UInt8
+
+from sslx.augment import View, make_views
+from sslx.collectives import axis_index, pmean_if
+from sslx.methods import Method, Online
+from sslx.train._network import Network, apply_views
+from sslx.train._state import TrainState
+from sslx.typing import AxisName, Scalar
+
+Metrics = dict[str, Scalar]
+
+
+class Batch(NamedTuple):
+    """Images and labels of one step; only a method that learns from labels looks at them."""
+
+    images: UInt8[Array, "N H W C"] | Float[Array, "N H W C"]
+    labels: Int[Array, " N"]
+
+
+def make_step(
+    network: Network,
+    method: Method,
+    optimizer: optax.GradientTransformation,
+    views: Sequence[View],
+    *,
+    total_steps: int,
+    axis_name: AxisName = None,
+) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
+    """The training step: views, forward, loss, gradient, optimiser, target network, method state.
+
+    Everything random is drawn from `fold_in(state.key, state.step)` and the example's index in the global batch, so that a
+    batch split over devices gives the same step as on one device, and a resumed run is the same run.
+
+    Args:
+        network: encoder and heads.
+        method: a row of `sslx.methods.METHODS`.
+        optimizer: gradient transformation.
+        views: one view function per view.
+        total_steps: length of the run, for the momentum schedule of the target network.
+        axis_name: the device axis under `pmap`; None under `jit`.
+
+    Returns:
+        The step; its metrics are the loss and every term of it, and the norm of the gradient.
+    """
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        view_key, loss_key = jax.random.split(jax.random.fold_in(state.key, state.step))
+        pixels = make_views(view_key, to_unit_interval(batch.images, state.params), global_index(batch, axis_name), views)
+
+        def objective(params: Any) -> tuple[Scalar, Any]:
+            out, batch_stats = apply_views(network, {"params": params, "batch_stats": state.batch_stats}, pixels)
+            target, target_stats = target_embeddings(network, method, state, out.z, pixels, batch.labels)
+            value, terms, method_state = method.loss(Online(out.z, out.p), target, state.method_state, loss_key, state.step, axis_name)
+            return value, (terms, batch_stats, target_stats, method_state)
+
+        (loss, (terms, batch_stats, target_stats, method_state)), grads = jax.value_and_grad(objective, has_aux=True)(state.params)
+        grads = pmean_if(grads, axis_name)
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        params: Any = optax.apply_updates(state.params, updates)
+        new = state.replace(  # pyright: ignore[reportAttributeAccessIssue]  # flax adds `replace`
+            step=state.step + 1,
+            params=params,
+            batch_stats=batch_stats,
+            opt_state=opt_state,
+            target=move_target(state, params, target_stats, target_momentum(method.ema, state.step, total_steps)),
+            method_state=method_state,
+        )
+        return new, {"loss": loss, **terms._asdict(), "gradient_norm": optax.global_norm(grads)}
+
+    return step
+
+
+def to_unit_interval(images: Array, params: Any) -> Array:
+    """Images as floating point in [0, 1] in the type of the parameters; floating-point images as they are."""
+    if jnp.issubdtype(images.dtype, jnp.floating):
+        return images
+    return images.astype(jax.tree.leaves(params)[0].dtype) / 255
+
+
+def global_index(batch: Batch, axis_name: AxisName) -> Int[Array, " N"]:
+    """The position of every example of this device in the batch over all devices."""
+    n = batch.images.shape[0]
+    return axis_index(axis_name) * n + jnp.arange(n)
+
+
+def target_embeddings(
+    network: Network, method: Method, state: TrainState, z: Array, pixels: Array, labels: Array
+) -> tuple[Array, Any]:
+    """What the online embeddings are compared with, [V, N, d], and the target network's new batch statistics ({} without one)."""
+    if method.target == "labels":
+        return jnp.broadcast_to(jax.nn.one_hot(labels, z.shape[-1], dtype=z.dtype), z.shape), {}
+    if method.target == "self":
+        return z, {}
+    out, stats = apply_views(network, state.target, pixels)
+    return jax.lax.stop_gradient(out.z), stats
+
+
+def target_momentum(start: float, step: Array, total_steps: int) -> Array:
+    """m = 1 - (1 - start) (1 + cos(pi step / total)) / 2: from `start` to 1 along a half cosine (BYOL, arXiv:2006.07733)."""
+    return 1 - (1 - start) * (1 + jnp.cos(jnp.pi * step / total_steps)) / 2
+
+
+def move_target(state: TrainState, params: Any, batch_stats: Any, momentum: Array) -> Any:
+    """The target network one step on: parameters averaged, batch statistics its own."""
+    if not state.target:
+        return {}
+    moved = jax.tree.map(lambda t, p: (momentum * t + (1 - momentum) * p).astype(t.dtype), state.target["params"], params)
+    return {"params": moved, "batch_stats": batch_stats}
