@@ -2,9 +2,11 @@
 
 from flax import linen as nn
 from flax.typing import Dtype
+from jax import Array
+from jaxtyping import Float
 
 from sslx.models._layers import batch_norm
-from sslx.typing import AxisName, Embedding
+from sslx.typing import AxisName
 
 
 class Head(nn.Module):
@@ -25,7 +27,7 @@ class Head(nn.Module):
     momentum: float = 0.9
 
     @nn.compact
-    def __call__(self, x: Embedding, *, train: bool = False) -> Embedding:
+    def __call__(self, x: Float[Array, "N d"], *, train: bool = False) -> Float[Array, "N out"]:
         """Embeddings of a batch of features."""
         norm = {"dtype": self.dtype, "axis_name": self.axis_name, "momentum": self.momentum}
         for _ in range(self.layers - 1):

@@ -1,6 +1,7 @@
 """Residual networks (He et al., 2016, arXiv:1512.03385) in the layout of torchvision, stride on the 3x3 convolution."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -11,7 +12,8 @@ from jaxtyping import Float
 from sslx.models._layers import batch_norm, conv
 from sslx.typing import AxisName, Embedding
 
-Images = Float[Array, "N H W C"]
+Images: TypeAlias = Float[Array, "N H W C"]
+Maps: TypeAlias = Float[Array, "N h w c"]
 
 
 class BasicBlock(nn.Module):
@@ -20,10 +22,10 @@ class BasicBlock(nn.Module):
     width: int
     stride: int
     zero_init_residual: bool
-    norm: dict[str, Any]
+    norm: Mapping[str, Any]
 
     @nn.compact
-    def __call__(self, x: Images, *, train: bool) -> Images:
+    def __call__(self, x: Images, *, train: bool) -> Maps:
         """ReLU of residual plus shortcut."""
         dtype = self.norm["dtype"]
         y = conv(self.width, stride=self.stride, dtype=dtype, name="conv1")(x)
@@ -39,10 +41,10 @@ class BottleneckBlock(nn.Module):
     width: int
     stride: int
     zero_init_residual: bool
-    norm: dict[str, Any]
+    norm: Mapping[str, Any]
 
     @nn.compact
-    def __call__(self, x: Images, *, train: bool) -> Images:
+    def __call__(self, x: Images, *, train: bool) -> Maps:
         """ReLU of residual plus shortcut."""
         dtype = self.norm["dtype"]
         y = conv(self.width, size=1, dtype=dtype, name="conv1")(x)
@@ -54,7 +56,7 @@ class BottleneckBlock(nn.Module):
         return nn.relu(y + shortcut(x, y, self.stride, train, self.norm))
 
 
-def shortcut(x: Images, y: Images, stride: int, train: bool, norm: dict[str, Any]) -> Images:
+def shortcut(x: Images, y: Maps, stride: int, train: bool, norm: Mapping[str, Any]) -> Maps:
     """`x`, or its 1x1 projection where the shape of the residual `y` differs. Called inside a block's compact method."""
     if x.shape == y.shape:
         return x

@@ -1,0 +1,82 @@
+"""The views for digits: what they depend on, and the size of each deformation."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sslx.augment import digits_view, make_views
+from sslx.augment._digits import affine_matrices, smooth_field
+
+OFF = {"rotation": 0.0, "log_scale": 0.0, "shear": 0.0, "shift": 0.0, "elastic": 0.0, "gain": 0.0, "gamma": 0.0, "noise": 0.0}
+view = jax.jit(digits_view)
+
+
+@pytest.fixture(scope="module")
+def batch():
+    return jax.random.uniform(jax.random.key(3), (8, 8, 8, 1), jnp.float32), jnp.arange(8, dtype=jnp.int32)
+
+
+def test_same_key_same_view_and_other_key_other_view(batch):
+    first, again, other = (view(jax.random.key(seed), *batch) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert (jnp.abs(first - other).max(axis=(1, 2, 3)) > 0.05).all()
+
+
+def test_jit_equals_eager(batch):
+    np.testing.assert_allclose(view(jax.random.key(0), *batch), digits_view(jax.random.key(0), *batch), atol=1e-6)
+
+
+def test_a_view_depends_on_the_global_index_and_not_on_the_place_in_the_batch(batch):
+    images, index = batch
+    whole = view(jax.random.key(0), images, index)
+    order = jnp.array([5, 2, 7, 0, 1, 3, 4, 6])
+    np.testing.assert_array_equal(view(jax.random.key(0), images[order], index[order]), whole[order])
+    parts = jax.pmap(partial(digits_view, jax.random.key(0)), devices=jax.devices()[:4])
+    split = parts(images.reshape(4, 2, 8, 8, 1), index.reshape(4, 2)).reshape(whole.shape)
+    np.testing.assert_allclose(split, whole, atol=1e-6)
+    alike = view(jax.random.key(0), jnp.broadcast_to(images[:1], images.shape), index)
+    assert (jnp.abs(alike[1:] - alike[:1]).max(axis=(1, 2, 3)) > 0.05).all()
+
+
+def test_views_of_one_batch_differ_and_are_stacked_in_order(batch):
+    views = jax.jit(lambda key, x, i: make_views(key, x, i, [digits_view, partial(digits_view, **OFF), digits_view]))
+    out = views(jax.random.key(0), *batch)
+    assert out.shape == (3, 8, 8, 8, 1)
+    np.testing.assert_allclose(out[1], batch[0], atol=1e-6)
+    assert (jnp.abs(out[0] - out[2]).max(axis=(1, 2, 3)) > 0.05).all()
+    np.testing.assert_array_equal(out[2], view(jax.random.fold_in(jax.random.key(0), 2), *batch))
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float64])
+def test_a_view_is_the_same_in_every_floating_type(batch, dtype):
+    images, index = batch
+    out = view(jax.random.key(0), images.astype(dtype), index)
+    assert out.dtype == dtype
+    np.testing.assert_allclose(out.astype(jnp.float32), view(jax.random.key(0), images, index), atol=0.03)
+
+
+def test_an_affine_matrix_is_rotation_times_shear_over_magnification():
+    angle, log_scale, shear = 0.3, 0.2, -0.1
+    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    wanted = np.exp(-log_scale) * rotation @ np.array([[1, shear], [0, 1]])
+    np.testing.assert_allclose(affine_matrices(*map(jnp.atleast_1d, (angle, log_scale, shear)))[0], wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("name", "size"), [("gain", 0.4), ("gamma", 0.3)])
+def test_gain_and_gamma_are_log_uniform(name, size):
+    images = jnp.full((4000, 1, 1, 1), 0.5)
+    out = jax.jit(partial(digits_view, **{**OFF, name: size}))(jax.random.key(0), images, jnp.arange(4000, dtype=jnp.int32))
+    drawn = np.log(out.ravel() / 0.5) if name == "gain" else np.log(np.log(out.ravel()) / np.log(0.5))
+    assert np.abs(drawn).max() <= size + 1e-6
+    np.testing.assert_allclose([drawn.mean(), drawn.std()], [0, size / np.sqrt(3)], atol=0.05 * size)
+
+
+def test_noise_and_the_elastic_field_have_the_stated_size():
+    out = jax.jit(partial(digits_view, **{**OFF, "noise": 0.1}))(jax.random.key(0), jnp.zeros((64, 8, 8, 1)), jnp.arange(64))
+    np.testing.assert_allclose([out.mean(), out.std()], [0, 0.1], atol=0.005)
+    field = smooth_field(jax.random.normal(jax.random.key(1), (4000, 4, 4, 2)), 8, 6)
+    np.testing.assert_allclose(field.std(axis=0), 1, atol=0.06)
+    assert np.abs(np.diff(field, axis=1)).mean() < 0.5
