@@ -1,5 +1,7 @@
 """Small linear algebra with safe gradients: norms, symmetric powers and log-determinants."""
 
+import math
+
 import jax.numpy as jnp
 from jax import Array, lax
 
@@ -39,7 +41,31 @@ def off_diagonal_square_sum(a: Matrix) -> Scalar:
     return jnp.sum(jnp.where(jnp.eye(a.shape[-1], dtype=bool), 0.0, a) ** 2)
 
 
-def logdet_one_plus(a: Matrix) -> Scalar:
-    """log det(I + a) for symmetric positive semi-definite a, [], by Cholesky; its gradient is (I + a)^-1."""
-    factor = jnp.linalg.cholesky(symmetrise(a) + jnp.eye(a.shape[-1], dtype=a.dtype))
+def logdet_shifted(a: Matrix, shift: float) -> Scalar:
+    """log det(shift I + a) for symmetric positive semi-definite a, [], by Cholesky; its gradient is (shift I + a)^-1.
+
+    A small `a` goes through its power series, because 1 + a would round its digits away. Where on the contrary the rounding of `a` is
+    larger than `shift`, the shift is lifted to that level (16 machine epsilon ||a||_F), so that value and gradient stay finite for
+    singular `a` of any size.
+    """
+    eps = float(jnp.finfo(a.dtype).eps)
+    norm = lax.stop_gradient(jnp.sqrt(jnp.sum(a**2))) / shift
+    small = norm < (5 * eps) ** 0.2  # there the fifth term of the series is below rounding
+    excess = lax.cond(small, _log1p_trace_series, lambda m: _logdet_cholesky(m, jnp.maximum(1.0, 16 * eps * norm)), a / shift)
+    return excess + a.shape[-1] * math.log(shift)
+
+
+def _log1p_trace_series(a: Matrix) -> Scalar:
+    """tr(a - a^2/2 + a^3/3 - a^4/4) for symmetric a, []."""
+    square = jnp.matmul(a, a, precision=lax.Precision.HIGHEST)
+    return jnp.trace(a) - jnp.sum(a * a) / 2 + jnp.sum(a * square) / 3 - jnp.sum(square * square) / 4
+
+
+def _logdet_cholesky(a: Matrix, shift: Scalar) -> Scalar:
+    factor = jnp.linalg.cholesky(a + shift * jnp.eye(a.shape[-1], dtype=a.dtype))
     return 2 * jnp.sum(jnp.log(jnp.diagonal(factor)))
+
+
+def logdet_one_plus(a: Matrix) -> Scalar:
+    """log det(I + a) for symmetric positive semi-definite a, []: `logdet_shifted` with shift 1."""
+    return logdet_shifted(a, 1.0)

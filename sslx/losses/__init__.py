@@ -6,9 +6,16 @@ float16, bfloat16, float32 or float64; statistics and results are in at least fl
 the value is the same on each, and `pmean` of the per-device gradients is the gradient of the whole batch on one device.
 """
 
-from sslx.losses._barlow_twins import BarlowTwinsTerms as BarlowTwinsTerms, barlow_twins as barlow_twins
-from sslx.losses._isoloss import IsoEuclideanTerms as IsoEuclideanTerms, IsoTerms as IsoTerms
-from sslx.losses._isoloss import iso_cosine as iso_cosine, iso_euclidean as iso_euclidean
-from sslx.losses._nt_xent import NtXentTerms as NtXentTerms, nt_xent as nt_xent
-from sslx.losses._regression import RegressionTerms as RegressionTerms, cosine as cosine, euclidean as euclidean
-from sslx.losses._vicreg import VicregTerms as VicregTerms, vicreg as vicreg
+from sslx.losses._barlow_twins import BarlowTwinsTerms as BarlowTwinsTerms
+from sslx.losses._barlow_twins import barlow_twins as barlow_twins
+from sslx.losses._isoloss import IsoEuclideanTerms as IsoEuclideanTerms
+from sslx.losses._isoloss import IsoTerms as IsoTerms
+from sslx.losses._isoloss import iso_cosine as iso_cosine
+from sslx.losses._isoloss import iso_euclidean as iso_euclidean
+from sslx.losses._nt_xent import NtXentTerms as NtXentTerms
+from sslx.losses._nt_xent import nt_xent as nt_xent
+from sslx.losses._regression import RegressionTerms as RegressionTerms
+from sslx.losses._regression import cosine as cosine
+from sslx.losses._regression import euclidean as euclidean
+from sslx.losses._vicreg import VicregTerms as VicregTerms
+from sslx.losses._vicreg import vicreg as vicreg

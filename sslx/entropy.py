@@ -1,0 +1,127 @@
+"""Entropy estimators of a set of points, in nats: Gaussian, LogDet and pairwise-distance bounds.
+
+z [N, d]: N points (the batch; with `axis_name` the points of all devices), d dimensions. They are blocks for the
+entropy-regularised losses and for the bounds of `sslx.information`; statistics are in at least float32 whatever comes in.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from sslx.checks import check_count, check_matrix, check_square
+from sslx.collectives import all_gather_if, axis_index, pmean_if
+from sslx.linalg import logdet_shifted, symmetrise
+from sslx.moments import at_least_float32, centre, global_count, second_moment
+from sslx.typing import AxisName, Embedding, Matrix, Scalar
+
+LOG_TWO_PI_E = 2.8378770664093453  # log(2 pi e)
+
+
+def gaussian_entropy(cov: Matrix) -> Scalar:
+    """Entropy of a Gaussian: H = d/2 log(2 pi e) + 1/2 log det cov, an upper bound for every density with this covariance.
+
+    Args:
+        cov: covariance, [d, d], symmetric positive definite.
+
+    Returns:
+        The entropy in nats, []; -inf for a singular covariance.
+
+    Raises:
+        ValueError: unless `cov` is square.
+        TypeError: unless `cov` is a floating-point array.
+
+    Reference: Shwartz-Ziv et al., "An Information-Theoretic Perspective on VICReg", 2023, arXiv 2303.00633.
+    """
+    check_square("cov", cov)
+    return (len(cov) * LOG_TWO_PI_E + jnp.linalg.slogdet(symmetrise(at_least_float32(cov)))[1]) / 2
+
+
+def logdet_entropy(z: Embedding, *, beta: float = 1.0, axis_name: AxisName = None) -> Scalar:
+    """LogDet estimator: H = 1/2 log det(I + beta Zc^T Zc / N), Zc centred over the batch.
+
+    It is finite for rank-deficient points, 0 when all are equal (with gradient 0), and grows with the logarithm of their scale; for large
+    beta it is 1/2 log det of the covariance plus d/2 log beta. The smaller of I_d + Zc^T Zc and I_N + Zc Zc^T is decomposed.
+
+    Args:
+        z: points, [N, d].
+        beta: scale of the points against unit noise.
+        axis_name: axis of a parallel map over which the points are split.
+
+    Returns:
+        The estimate in nats, [].
+
+    Raises:
+        ValueError: unless `z` has shape [N, d].
+        TypeError: unless `z` is a floating-point array.
+
+    Reference: Zhouyin and Liu, "Understanding Neural Networks with Logarithm Determinant Entropy Estimator", 2021, arXiv 2105.03705.
+    """
+    check_matrix("z", z)
+    return coding_rate(centre(z, axis_name=axis_name), beta, axis_name=axis_name)
+
+
+def coding_rate(z: Embedding, beta: float, *, axis_name: AxisName = None) -> Scalar:
+    """1/2 log det(I + beta z^T z / N) of the points as they are, not centred, []."""
+    if axis_name is None and z.shape[0] < z.shape[1]:
+        return logdet_shifted(beta * second_moment(z.T) * (z.shape[1] / z.shape[0]), 1.0) / 2
+    return logdet_shifted(beta * second_moment(z, axis_name=axis_name), 1.0) / 2
+
+
+def pairwise_entropy_isotropic(z: Embedding, variance: float | Scalar, *, lower: bool = True, axis_name: AxisName = None) -> Scalar:
+    """Bound on the entropy of the mixture (1/N) sum_j N(z_j, variance I) from the distances of its centres.
+
+    H = d/2 log(2 pi e variance) - 1/N sum_i log 1/N sum_j exp(-|z_i - z_j|^2 / (c variance)),
+
+    j = i included; c = 8 (Bhattacharyya) gives a lower bound, c = 2 (Kullback-Leibler) an upper bound. Both lie between the entropy of
+    one component and that plus log N, and there the gradient vanishes.
+
+    Args:
+        z: centres of the components, [N, d].
+        variance: variance of every component along every axis (not a standard deviation), [].
+        lower: the lower bound if True, else the upper bound.
+        axis_name: axis of a parallel map over which the centres are split; they are gathered over it.
+
+    Returns:
+        The bound in nats, [].
+
+    Raises:
+        ValueError: unless `z` has shape [N, d].
+        TypeError: unless `z` is a floating-point array.
+
+    Reference: Kolchinsky and Tracey, "Estimating Mixture Entropy with Pairwise Distances", 2017, Entropy 19(7):361, arXiv 1706.02419.
+    """
+    check_matrix("z", z)
+    exponent = -_squared_distances(z, axis_name) / ((8 if lower else 2) * variance)
+    overlap = jax.nn.logsumexp(exponent, axis=1) - jnp.log(exponent.shape[1])
+    return (z.shape[1] * (LOG_TWO_PI_E + jnp.log(variance)) / 2) - pmean_if(jnp.mean(overlap), axis_name)
+
+
+def median_squared_distance(z: Embedding, *, axis_name: AxisName = None) -> Scalar:
+    """Median of |z_i - z_j|^2 over the pairs i != j of all devices, [], without gradient.
+
+    Args:
+        z: points, [N, d].
+        axis_name: axis of a parallel map over which the points are split; they are gathered over it.
+
+    Returns:
+        The median, [].
+
+    Raises:
+        ValueError: unless `z` has shape [N, d] with at least 2 rows over all devices.
+        TypeError: unless `z` is a floating-point array.
+    """
+    check_matrix("z", z)
+    check_count("z", global_count(z, axis_name))
+    everywhere = lax.stop_gradient(all_gather_if(z, axis_name))
+    first, second = jnp.triu_indices(len(everywhere), k=1)
+    return jnp.median(_squared_distances(everywhere, None)[first, second])
+
+
+def _squared_distances(z: Array, axis_name: AxisName) -> Array:
+    """|z_i - z_j|^2 of the rows here (i) to the rows of all devices (j), exactly 0 for a row and itself."""
+    here = centre(z, axis_name=axis_name)  # distances do not see the mean, rounding does
+    everywhere = all_gather_if(here, axis_name)
+    cross = jnp.matmul(here, everywhere.T, precision=lax.Precision.HIGHEST)
+    square = jnp.sum(here**2, axis=1)[:, None] + jnp.sum(everywhere**2, axis=1) - 2 * cross
+    rows = axis_index(axis_name) * len(here) + jnp.arange(len(here))
+    return jnp.where(rows[:, None] == jnp.arange(len(everywhere)), 0.0, jnp.maximum(square, 0.0))
