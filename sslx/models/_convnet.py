@@ -25,7 +25,7 @@ class PatchConv(nn.Module):
     def __call__(self, x: Float[Array, "N H W C"]) -> Float[Array, "N h w features"]:
         """[N, H, W, C] -> [N, H / stride, W / stride, features], padded by one pixel."""
         channels, s = x.shape[-1], self.stride
-        kernel = self.param("kernel", conv_init, (3, 3, channels, self.features))
+        kernel = self.param("kernel", conv_init, (3, 3, channels, self.features), jnp.float32)
         x, kernel = promote_dtype(x, kernel, dtype=self.dtype)
         height, width = -(-x.shape[1] // s), -(-x.shape[2] // s)
         padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))

@@ -58,6 +58,7 @@ def make_step(
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         view_key, loss_key = jax.random.split(jax.random.fold_in(state.key, state.step))
         pixels = make_views(view_key, to_unit_interval(batch.images, state.params), global_index(batch, axis_name), views)
+        pixels = jax.lax.optimization_barrier(pixels)  # or XLA makes the views again for each consumer
 
         def objective(params: Any) -> tuple[Scalar, Any]:
             out, batch_stats = apply_views(network, {"params": params, "batch_stats": state.batch_stats}, pixels)

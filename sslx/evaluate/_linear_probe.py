@@ -1,0 +1,52 @@
+"""The linear probe: L2-regularised logistic regression on frozen, standardised features."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+STRENGTHS = (1.0, 0.1, 10.0, 0.01, 100.0, 0.001)  # in the order in which a tie is decided
+
+
+class Scaler(NamedTuple):
+    """Mean and standard deviation of the training features (1 where a feature is constant)."""
+
+    mean: Float[np.ndarray, " d"]
+    std: Float[np.ndarray, " d"]
+
+    def __call__(self, x: Float[np.ndarray, "N d"]) -> Float[np.ndarray, "N d"]:
+        """(x - mean) / std."""
+        return (x - self.mean) / self.std
+
+
+def fit_scaler(train: Float[np.ndarray, "N d"]) -> Scaler:
+    """The statistics of the training features."""
+    std = train.std(axis=0)
+    return Scaler(train.mean(axis=0), np.where(std > 1e-6 * max(std.max(), 1e-30), std, 1.0))
+
+
+def linear_accuracy(
+    train: Float[np.ndarray, "N d"],
+    train_labels: Int[np.ndarray, " N"],
+    test: Float[np.ndarray, "T d"],
+    test_labels: Int[np.ndarray, " T"],
+    *,
+    seed: int = 0,
+) -> float:
+    """Test accuracy of the probe whose strength was best on a validation fifth of the labelled training data.
+
+    After the choice the probe is fitted again on all of it. The inverse strength is one of `STRENGTHS`.
+    """
+    order = np.random.default_rng(seed).permutation(len(train))
+    held, kept = np.split(order, [max(1, len(train) // 5)])
+    scores = {c: fit(train[kept], train_labels[kept], c)(train[held], train_labels[held]) for c in STRENGTHS}
+    return fit(train, train_labels, max(STRENGTHS, key=lambda c: scores[c]))(test, test_labels)
+
+
+def fit(x: Float[np.ndarray, "N d"], labels: Int[np.ndarray, " N"], strength: float):
+    """A logistic regression as a function `(features, labels) -> accuracy`; a set with one class predicts that class."""
+    from sklearn.linear_model import LogisticRegression
+
+    if len(np.unique(labels)) == 1:
+        return lambda _, y: float(np.mean(y == labels[0]))
+    return LogisticRegression(C=strength, max_iter=300, tol=1e-3).fit(x, labels).score

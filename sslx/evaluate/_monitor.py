@@ -1,0 +1,36 @@
+"""What is watched while a run trains: nearest neighbours on validation data and the spectrum of the embedding."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from sslx.evaluate._knn import knn_accuracy
+from sslx.evaluate._linear_probe import fit_scaler
+
+
+class ValidationSplit(NamedTuple):
+    """Rows of the training split: a stratified fifth for validation, the rest for the neighbours."""
+
+    kept: Int[np.ndarray, " n"]
+    held: Int[np.ndarray, " m"]
+
+
+def validation_split(labels: Int[np.ndarray, " N"]) -> ValidationSplit:
+    """A fifth of every class (at least one image of it, at most 2,000 in all), the same for every run on these labels."""
+    rng = np.random.default_rng(0)
+    share = min(0.2, 2000 / len(labels))
+    held = [rng.permutation(np.flatnonzero(labels == c)) for c in np.unique(labels[labels >= 0])]
+    rows = np.sort(np.concatenate([part[: max(1, round(share * len(part)))] for part in held]))
+    kept = np.setdiff1d(np.flatnonzero(labels >= 0), rows)
+    return ValidationSplit(kept, rows)
+
+
+def monitor(
+    features: Float[np.ndarray, "N d"], embeddings: Float[np.ndarray, "N e"], labels: Int[np.ndarray, " N"], split: ValidationSplit
+) -> dict[str, Any]:
+    """`validation_accuracy` of kNN on standardised features, and `spectrum`, the eigenvalues of the embedding covariance, falling."""
+    scaled = fit_scaler(features[split.kept])(features)
+    accuracy = knn_accuracy(scaled[split.kept], labels[split.kept], scaled[split.held], labels[split.held])
+    spectrum = np.linalg.eigvalsh(np.cov(embeddings.astype(np.float64), rowvar=False))[::-1]
+    return {"validation_accuracy": accuracy, "spectrum": np.maximum(spectrum, 0).tolist()}

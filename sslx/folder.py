@@ -1,0 +1,109 @@
+"""The run folder: what lies where, and how it is written so that nothing of another run is lost."""
+
+import json
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from sslx.config import Config
+
+
+class FolderError(ValueError):
+    """A run folder that is missing, taken or unreadable: one line with the remedy."""
+
+
+class RunFolder:
+    """Paths and records of one run: config.json, metrics.jsonl, validation.jsonl, checkpoints/, summary.json, report.html."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.json"
+        self.metrics = path / "metrics.jsonl"
+        self.validation = path / "validation.jsonl"
+        self.checkpoints = path / "checkpoints"
+        self.summary = path / "summary.json"
+        self.report = path / "report.html"
+
+    def read_config(self) -> Config:
+        """The settings of the run.
+
+        Raises:
+            FolderError: the folder holds no readable config.json.
+        """
+        try:
+            return Config.from_json(json.loads(self.config.read_text()))
+        except FileNotFoundError:
+            raise FolderError(f"{self.path} is not a run folder (no config.json); name one that sslx pretrain made") from None
+        except (OSError, ValueError, TypeError) as error:
+            raise FolderError(f"{self.config} cannot be read ({error}); restore it or train again") from None
+
+
+def create(out: str | Path | None, config: Config) -> RunFolder:
+    """A new run folder at `out`, or a fresh one under runs/ named by preset, time and seed.
+
+    Raises:
+        FolderError: `out` is not empty, is a file, or cannot be written.
+    """
+    path = Path(out) if out is not None else fresh_path(config)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        taken = any(path.iterdir())
+        if not taken:
+            folder = RunFolder(path)
+            write_json(folder.config, config.to_json())
+            return folder
+    except OSError as error:
+        raise FolderError(f"cannot write the run folder {path} ({error.strerror}); choose another --out") from None
+    raise FolderError(f"{path} is not empty; choose another --out, or add --resume to go on with the run in it")
+
+
+def fresh_path(config: Config) -> Path:
+    """A path under runs/ that does not exist yet."""
+    name = f"{config.preset}-{time.strftime('%Y%m%d-%H%M%S')}-seed{config.seed}"
+    candidates = [Path("runs") / name, *(Path("runs") / f"{name}-{i}" for i in range(2, 1000))]
+    return next(path for path in candidates if not path.exists())
+
+
+def open_existing(out: str | Path | None, config: Config) -> RunFolder:
+    """The folder of the run to resume, whose settings have to be `config`.
+
+    Raises:
+        FolderError: no folder was named, it holds no run, or another one.
+    """
+    if out is None:
+        raise FolderError("--resume needs --out with the run folder to go on with")
+    folder = RunFolder(Path(out))
+    saved, asked = folder.read_config().to_json(), config.to_json()
+    for name, value in saved.items():
+        if json.dumps(value) != json.dumps(asked[name]):
+            raise FolderError(f"{out} holds another run: its {name} is {value!r}, asked was {asked[name]!r}; leave the option out or choose another --out")
+    return folder
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write under a temporary name, then rename, so that a reader never sees half a file."""
+    temporary = path.with_suffix(path.suffix + ".tmp")
+    temporary.write_text(json.dumps(value, indent=2) + "\n")
+    temporary.replace(path)
+
+
+def append_lines(path: Path, records: Iterable[dict[str, Any]]) -> None:
+    """Append one JSON line per record."""
+    with path.open("a") as file:
+        file.writelines(json.dumps(record) + "\n" for record in records)
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The records of a file of JSON lines; a last line that was cut short is left out."""
+    if not path.exists():
+        return []
+    lines = path.read_text().splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def keep_until(path: Path, step: int) -> None:
+    """Drop the records after `step`, which a resumed run writes again."""
+    kept = [record for record in read_lines(path) if record["step"] <= step]
+    path.unlink(missing_ok=True)
+    append_lines(path, kept)
