@@ -4,10 +4,11 @@ They look at shapes and dtypes only, so they cost nothing after tracing.
 """
 
 import jax.numpy as jnp
-from jax import Array
+
+from sslx.typing import AnyArray
 
 
-def check_floating(name: str, x: Array) -> None:
+def check_floating(name: str, x: AnyArray) -> None:
     """Raise TypeError unless `x` is an array of a real floating dtype."""
     if not hasattr(x, "dtype") or not hasattr(x, "shape"):
         raise TypeError(f"{name} must be a floating-point array, got {type(x).__name__}; pass jnp.asarray({name}, jnp.float32)")
@@ -15,7 +16,7 @@ def check_floating(name: str, x: Array) -> None:
         raise TypeError(f"{name} must be floating-point, got dtype {x.dtype}; convert it with {name}.astype(jnp.float32)")
 
 
-def check_matrix(name: str, x: Array, *, min_rows: int = 1) -> None:
+def check_matrix(name: str, x: AnyArray, *, min_rows: int = 1) -> None:
     """Raise unless `x` is floating-point with shape [N, d], N >= min_rows and d >= 1."""
     check_floating(name, x)
     if x.ndim != 2:
@@ -24,7 +25,7 @@ def check_matrix(name: str, x: Array, *, min_rows: int = 1) -> None:
         raise ValueError(f"{name} must have at least {min_rows} rows and 1 column, got shape {x.shape}; pass a larger batch")
 
 
-def check_pair(name_a: str, a: Array, name_b: str, b: Array, *, min_rows: int = 1) -> None:
+def check_pair(name_a: str, a: AnyArray, name_b: str, b: AnyArray, *, min_rows: int = 1) -> None:
     """Raise unless `a` and `b` are two floating-point matrices of one shape [N, d], N >= min_rows."""
     check_matrix(name_a, a, min_rows=min_rows)
     check_matrix(name_b, b, min_rows=min_rows)
@@ -38,7 +39,7 @@ def check_count(name: str, count: int, *, minimum: int = 2) -> None:
         raise ValueError(f"{name} must have at least {minimum} rows over all devices, got {count}; pass a larger batch")
 
 
-def check_views(name: str, z: Array, *, min_views: int = 1, min_rows: int = 1) -> None:
+def check_views(name: str, z: AnyArray, *, min_views: int = 1, min_rows: int = 1) -> None:
     """Raise unless `z` is floating-point with shape [V, N, d], V >= min_views and N >= min_rows."""
     check_floating(name, z)
     if z.ndim != 3:
@@ -47,7 +48,7 @@ def check_views(name: str, z: Array, *, min_views: int = 1, min_rows: int = 1) -
         raise ValueError(f"{name} must have at least {min_views} views and {min_rows} rows, got shape {z.shape}; pass more of them")
 
 
-def check_square(name: str, x: Array, width: int | None = None) -> None:
+def check_square(name: str, x: AnyArray, width: int | None = None) -> None:
     """Raise unless `x` is a floating-point [d, d] matrix (of the given width where one is named)."""
     check_floating(name, x)
     wanted = "[d, d]" if width is None else f"[{width}, {width}]"

@@ -2,9 +2,11 @@
 
 from typing import TypeAlias
 
+import numpy as np
 from jax import Array
 from jaxtyping import Float
 
+AnyArray: TypeAlias = Array | np.ndarray
 Scalar: TypeAlias = Float[Array, ""]
 Embedding: TypeAlias = Float[Array, "N d"]
 Views: TypeAlias = Float[Array, "V N d"]
