@@ -7,6 +7,7 @@ from jax import Array
 from jaxtyping import Float
 
 AnyArray: TypeAlias = Array | np.ndarray
+Number: TypeAlias = float | int | Array
 Scalar: TypeAlias = Float[Array, ""]
 Embedding: TypeAlias = Float[Array, "N d"]
 Views: TypeAlias = Float[Array, "V N d"]

@@ -6,30 +6,131 @@ import pytest
 from sslx import geometry
 
 
-def _rankme(z, eps=1e-7):
-    s = np.linalg.svd(np.asarray(z, np.float64), compute_uv=False)
+def _entropic(s, eps=0.0):
     p = s / s.sum() + eps
     return np.exp(-np.sum(p * np.log(p)))
 
 
+def _features(n, d, decay=0.5, seed=0):
+    generator = np.random.default_rng(seed)
+    return generator.normal(size=(n, d)) * np.arange(1, d + 1) ** -decay @ generator.normal(size=(d, d)) + generator.normal(size=d)
+
+
 @pytest.mark.parametrize(("n", "d"), [(40, 12), (7, 12)])
-def test_rankme_is_its_definition(n, d):
-    z = np.random.default_rng(0).normal(size=(n, d)) + 1.0
-    np.testing.assert_allclose(geometry.rankme(jnp.asarray(z)), _rankme(z), rtol=1e-12)
-    np.testing.assert_allclose(geometry.rankme(jnp.asarray(z, jnp.float32)), _rankme(z), rtol=1e-5)
-    np.testing.assert_allclose(geometry.effective_rank(jnp.asarray(z)), _rankme(z, 0.0), rtol=1e-12)
+def test_metrics_are_their_definitions(n, d):
+    z = _features(n, d)
+    s = np.linalg.svd(z, compute_uv=False)
+    l = np.linalg.eigvalsh(np.cov(z.T))[::-1]
+    expected = {
+        "rankme": _entropic(s, 1e-7),
+        "effective_rank": _entropic(s),
+        "stable_rank": np.sum(z**2) / np.linalg.norm(z, 2) ** 2,
+        "nesum": l.sum() / l[0],
+        "participation_ratio": l.sum() ** 2 / np.sum(l**2),
+        "condition_number": l[0] / l[-1] if n > d else np.inf,
+    }
+    for name, value in expected.items():
+        metric = jax.jit(getattr(geometry, name))
+        np.testing.assert_allclose(metric(jnp.asarray(z)), value, rtol=1e-9, err_msg=name)
+        np.testing.assert_allclose(metric(jnp.asarray(z, jnp.float32)), value, rtol=1e-3, err_msg=name)
 
 
-@pytest.mark.parametrize("dtype", [jnp.float16, jnp.float32, jnp.float64])
-def test_rankme_at_collapse(dtype):
-    """A zero matrix gives eps^(-K eps), equal rows give 1; values and gradients are finite."""
-    value, gradient = jax.value_and_grad(geometry.rankme)(jnp.zeros((10, 64), dtype))
-    np.testing.assert_allclose(value, 1e-7 ** (-10 * 1e-7), rtol=1e-6)
-    assert bool(jnp.all(jnp.isfinite(gradient)))
-    assert geometry.effective_rank(jnp.zeros((10, 64), dtype)) == 0
-    np.testing.assert_allclose(geometry.rankme(jnp.ones((10, 64), dtype)), 1, rtol=1e-3)
+def test_rankme_is_not_centred_and_the_covariance_metrics_are():
+    z = jnp.asarray(_features(40, 12))
+    assert abs(geometry.rankme(z + 10) - geometry.rankme(z)) > 0.1
+    for metric in (geometry.nesum, geometry.participation_ratio, geometry.condition_number, geometry.alpha_req):
+        np.testing.assert_allclose(metric(z + 10), metric(z), rtol=1e-9)
 
 
-def test_rankme_rejects_other_shapes(without_typing_hook):
+def test_order_of_the_metrics():
+    """NESum <= participation ratio <= entropy of the covariance <= RankMe of centred features."""
+    z = _features(60, 12)
+    z = jnp.asarray(z - z.mean(axis=0))
+    entropy = geometry.effective_dimension(jnp.linalg.eigvalsh(z.T @ z), kind="entropy")
+    assert geometry.nesum(z) < geometry.participation_ratio(z) < entropy < geometry.rankme(z)
+
+
+DIMENSIONS = ("effective_rank", "stable_rank", "nesum", "participation_ratio", "corrected_participation_ratio")
+
+
+@jax.jit
+def _all_metrics(z):
+    names = ("rankme", "condition_number", "alpha_req", *DIMENSIONS)
+    gradients = [jax.grad(metric)(z) for metric in (geometry.rankme, geometry.participation_ratio)]
+    return {name: getattr(geometry, name)(z) for name in names}, gradients
+
+
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.float64])
+def test_collapse(dtype):
+    """A zero matrix: RankMe is eps^(-K eps), the dimensions are 0, the exponent is not a number; gradients are finite."""
+    metrics, gradients = _all_metrics(jnp.zeros((10, 64), dtype))
+    np.testing.assert_allclose(metrics["rankme"], 1e-7 ** (-10 * 1e-7), rtol=1e-6)
+    assert [metrics[name] for name in DIMENSIONS] == [0] * len(DIMENSIONS)
+    assert metrics["condition_number"] == jnp.inf
+    assert jnp.isnan(metrics["alpha_req"])
+    assert all(bool(jnp.all(jnp.isfinite(gradient))) for gradient in gradients)
+    equal_rows, _ = _all_metrics(jnp.ones((10, 64), dtype))
+    np.testing.assert_allclose(equal_rows["rankme"], 1, rtol=1e-3)
+
+
+@pytest.mark.parametrize("alpha", [0.5, 1.0, 2.0])
+def test_alpha_req_reads_the_exponent(alpha):
+    """Exact power-law covariance through orthonormal columns: the exponent comes back, and not from the first three eigenvalues."""
+    n, d = 200, 120
+    u = np.linalg.qr(np.c_[np.ones(n), np.random.default_rng(1).normal(size=(n, d))])[0][:, 1:]
+    scale = np.arange(1, d + 1) ** (-alpha / 2)
+    scale[:3] *= 7
+    np.testing.assert_allclose(geometry.alpha_req(jnp.asarray(u * scale)), alpha, rtol=1e-9)
+
+
+def test_alpha_req_is_the_published_weighted_fit():
+    l = np.sort(np.random.default_rng(2).exponential(size=30))[::-1] * np.arange(1, 31.0) ** -1
+    u = np.linalg.qr(np.c_[np.ones(50), np.random.default_rng(1).normal(size=(50, 30))])[0][:, 1:]
+    k = np.arange(4, 31)
+    slope = np.polyfit(-np.log(k), np.log(l[3:]), 1, w=k**-0.5)[0]  # polyfit squares its weights
+    np.testing.assert_allclose(geometry.alpha_req(jnp.asarray(u * np.sqrt(l))), slope, rtol=1e-9)
+
+
+def test_alpha_req_leaves_rounding_out():
+    z = _features(60, 20, decay=1.0)
+    low_rank = z[:, :10] @ np.random.default_rng(3).normal(size=(10, 20))
+    assert 0 < geometry.alpha_req(jnp.asarray(low_rank, jnp.float32)) < 10
+
+
+@pytest.mark.parametrize("n", [64, 256, 1024])
+def test_finite_samples_bias_the_participation_ratio(n):
+    """Independent rows give about d / (1 + d/n); the correction brings d back."""
+    d = 256
+    z = jnp.asarray(np.random.default_rng(4).normal(size=(n, d)))
+    np.testing.assert_allclose(geometry.participation_ratio(z), d / (1 + d / n), rtol=0.03)
+    np.testing.assert_allclose(geometry.corrected_participation_ratio(z), d, rtol=0.03)
+
+
+def test_corrected_participation_ratio_of_a_power_law():
+    """Mean over draws within 3 standard errors of the population value, which the plain ratio misses by far more."""
+    d, n = 64, 40
+    l = np.arange(1, d + 1) ** -0.7
+    generator = np.random.default_rng(5)
+    draws = jnp.asarray(generator.normal(size=(200, n, d)) * np.sqrt(l))
+    corrected = np.asarray(jax.vmap(geometry.corrected_participation_ratio)(draws))
+    truth = l.sum() ** 2 / np.sum(l**2)
+    assert abs(corrected.mean() - truth) < 0.03 * truth
+    assert np.mean(jax.vmap(geometry.participation_ratio)(draws)) < 0.8 * truth
+
+
+def test_participation_ratio_of_split_batch():
+    z = jnp.asarray(_features(40, 6))
+    for metric in (geometry.participation_ratio, geometry.corrected_participation_ratio):
+        split = jax.vmap(lambda part, metric=metric: metric(part, axis_name="i"), axis_name="i")(z.reshape(4, 10, 6))
+        np.testing.assert_allclose(split, metric(z), rtol=1e-12)
+
+
+def test_bad_input(without_typing_hook):
     with pytest.raises(ValueError, match=r"z must have shape \[N, d\], got \(4, 3, 2\)"):
         geometry.rankme(jnp.ones((4, 3, 2)))
+    with pytest.raises(ValueError, match=r"z must have at least 2 rows .*got shape \(1, 4\)"):
+        geometry.participation_ratio(jnp.ones((1, 4)))
+    with pytest.raises(ValueError, match=r"z must have at least first \+ 2 = 5 columns for a fit, got 4; pass a smaller first"):
+        geometry.alpha_req(jnp.ones((9, 4)))
+    with pytest.raises(TypeError, match="z must be floating-point, got dtype int"):
+        geometry.nesum(jnp.ones((9, 4), int))

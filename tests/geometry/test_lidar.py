@@ -1,0 +1,46 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sslx import geometry
+
+
+def _scatter(z):
+    means = z.mean(axis=1)
+    residuals = (z - means[:, None]).reshape(-1, z.shape[2])
+    return np.cov(means.T, bias=True), residuals.T @ residuals / len(residuals)
+
+
+def _lidar(z, delta=1e-4, eps=1e-8):
+    between, within = _scatter(z)
+    l = np.linalg.eigvals(np.linalg.solve(within + delta * np.eye(len(within)), between)).real
+    p = np.maximum(l, 0) / np.maximum(l, 0).sum() + eps
+    return np.exp(-np.sum(p * np.log(p)))
+
+
+def test_lidar_is_its_definition():
+    generator = np.random.default_rng(0)
+    images = generator.normal(size=(30, 1, 6)) * [3, 2, 1, 1, 0.5, 0.1]
+    z = images + 0.3 * generator.normal(size=(30, 4, 6)) @ generator.normal(size=(6, 6))
+    np.testing.assert_allclose(geometry.lidar(jnp.asarray(z)), _lidar(z), rtol=1e-9)
+    np.testing.assert_allclose(geometry.lidar(jnp.asarray(z), delta=1.0), _lidar(z, delta=1.0), rtol=1e-9)
+    np.testing.assert_allclose(geometry.lidar(jnp.asarray(z, jnp.float32)), _lidar(z), rtol=1e-4)
+
+
+def test_lidar_of_identical_images_and_of_zeros():
+    views = np.random.default_rng(1).normal(size=(1, 5, 4))
+    np.testing.assert_allclose(geometry.lidar(jnp.asarray(np.repeat(views, 6, axis=0))), 1, atol=1e-5)
+    np.testing.assert_allclose(geometry.lidar(jnp.zeros((6, 5, 4), jnp.float32)), 1, atol=1e-5)
+
+
+def test_lidar_sees_what_varies_between_images_only():
+    """Large variance that all views of an image do not share adds no dimension."""
+    generator = np.random.default_rng(2)
+    images = generator.normal(size=(500, 1, 2)) @ np.eye(2, 8)
+    z = images + generator.normal(size=(500, 50, 8)) * np.r_[0.1, 0.1, np.full(6, 3.0)]
+    assert 1.8 < geometry.lidar(jnp.asarray(z)) < 2.3
+
+
+def test_bad_input(without_typing_hook):
+    with pytest.raises(ValueError, match=r"z must have shape \[images >= 2, views >= 2, d\], got \(6, 4\)"):
+        geometry.lidar(jnp.ones((6, 4)))
