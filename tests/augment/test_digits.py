@@ -62,7 +62,7 @@ def test_an_affine_matrix_is_rotation_times_shear_over_magnification():
     angle, log_scale, shear = 0.3, 0.2, -0.1
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     wanted = np.exp(-log_scale) * rotation @ np.array([[1, shear], [0, 1]])
-    np.testing.assert_allclose(affine_matrices(*map(jnp.atleast_1d, (angle, log_scale, shear)))[0], wanted, rtol=1e-12)
+    np.testing.assert_allclose(jax.jit(affine_matrices)(*map(jnp.atleast_1d, (angle, log_scale, shear)))[0], wanted, rtol=1e-12)
 
 
 @pytest.mark.parametrize(("name", "size"), [("gain", 0.4), ("gamma", 0.3)])
@@ -77,6 +77,6 @@ def test_gain_and_gamma_are_log_uniform(name, size):
 def test_noise_and_the_elastic_field_have_the_stated_size():
     out = jax.jit(partial(digits_view, **{**OFF, "noise": 0.1}))(jax.random.key(0), jnp.zeros((64, 8, 8, 1)), jnp.arange(64))
     np.testing.assert_allclose([out.mean(), out.std()], [0, 0.1], atol=0.005)
-    field = smooth_field(jax.random.normal(jax.random.key(1), (4000, 4, 4, 2)), 8, 6)
+    field = jax.jit(smooth_field, static_argnums=(1, 2))(jax.random.normal(jax.random.key(1), (4000, 4, 4, 2)), 8, 6)
     np.testing.assert_allclose(field.std(axis=0), 1, atol=0.06)
     assert np.abs(np.diff(field, axis=1)).mean() < 0.5
