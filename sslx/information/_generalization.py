@@ -1,0 +1,152 @@
+"""The computable terms of a generalisation bound for self-supervised learning with a linear head.
+
+n labelled samples z [n, d] with labels y [n, r]; m unlabelled pairs [m, d]. Rows are samples, so that P = I - Z (Z^T Z)^+ Z^T.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from jax.typing import ArrayLike
+from jaxtyping import Bool, Float, Num, PRNGKeyArray
+
+from sslx.checks import check_matrix, check_pair
+from sslx.linalg import safe_norm
+from sslx.moments import at_least_float32
+from sslx.typing import Embedding, Scalar
+
+
+class GeneralizationTerms(NamedTuple):
+    """The empirical surrogate and its summands.
+
+    invariance: mean ||a - b|| over the pairs (not squared).
+    labelled_residual: ||P_Z Y||_F / sqrt(n), the training RMSE of the least-squares head.
+    unlabelled_residual: 2 ||P_A Y_A||_F / sqrt(m) with the labels of the pairs, an oracle; nan without them.
+    label_free_residual: 2 ||P_A||_F rms(||y||), which is above the oracle; rms over the labelled set, 1 for one-hot labels.
+    surrogate: invariance + labelled_residual + unlabelled_residual (label_free_residual where there are no pair labels).
+    vacuous: label_free_residual exceeds rms(||y||), the error of the head W = 0. Since ||P_A||_F^2 = m - rank(A), this is so
+    as soon as the pairs outnumber the rank of their embeddings: correlate with the oracle then, not with this term.
+    """
+
+    invariance: Scalar
+    labelled_residual: Scalar
+    unlabelled_residual: Scalar
+    label_free_residual: Scalar
+    surrogate: Scalar
+    vacuous: Bool[Array, ""]
+
+
+def generalization_surrogate(
+    pairs_a: Embedding,
+    pairs_b: Embedding,
+    z: Embedding,
+    labels: Num[Array, " n"] | Float[Array, "n r"],
+    *,
+    pair_labels: Num[Array, " m"] | Float[Array, "m r"] | None = None,
+    num_classes: int | None = None,
+) -> GeneralizationTerms:
+    """The terms of the bound that data determine; an empirical surrogate, not a bound.
+
+    E ||W_S f(x) - y|| <= 1/m sum_i ||a_i - b_i|| + 2/sqrt(m) ||P_A Y_A||_F + 1/sqrt(n) ||P_Z Y||_F + 2 R_m(F)/sqrt(m) + Q_{m,n}.
+
+    Not computable, and left out: the Rademacher complexity R_m(F), whose supremum runs over all networks (see `rademacher_draws` and
+    `rademacher_massart` for a finite set of checkpoints); Q_{m,n} with its constants, which depend on the unknown probabilities of
+    the labels given the pairs and on the loss's bounds; and the label residual of the pairs unless their labels are given.
+
+    Args:
+        pairs_a, pairs_b: embeddings of the two views of m unlabelled images, [m, d].
+        z: embeddings of n labelled images, [n, d].
+        labels: classes [n] or targets [n, r].
+        pair_labels: labels of the unlabelled images, for the oracle term.
+        num_classes: number of classes where labels are classes; under `jit` it is needed.
+
+    Returns:
+        `GeneralizationTerms`. The gradient is that at the fitted head (envelope theorem).
+
+    Raises:
+        TypeError, ValueError: the shapes do not fit.
+
+    Reference: Shwartz-Ziv, Balestriero, Kawaguchi, Rudner, LeCun, 2023, arXiv 2303.00633, the generalisation bound for VICReg.
+    """
+    check_pair("pairs_a", pairs_a, "pairs_b", pairs_b)
+    check_matrix("z", z)
+    y = _targets("labels", labels, z, num_classes)
+    m = len(pairs_a)
+    invariance = jnp.mean(safe_norm(at_least_float32(pairs_a) - at_least_float32(pairs_b)))
+    labelled = projection_residual(z, y) / jnp.sqrt(len(z))
+    label_size = jnp.sqrt(jnp.mean(jnp.sum(y**2, axis=1)))
+    label_free = 2 * jnp.sqrt(m - jnp.linalg.matrix_rank(at_least_float32(pairs_a))) * label_size
+    oracle = jnp.asarray(jnp.nan, label_free.dtype)
+    if pair_labels is not None:
+        classes = num_classes or y.shape[1]
+        oracle = 2 * projection_residual(pairs_a, _targets("pair_labels", pair_labels, pairs_a, classes)) / jnp.sqrt(m)
+    surrogate = invariance + labelled + (label_free if pair_labels is None else oracle)
+    return GeneralizationTerms(invariance, labelled, oracle, label_free, surrogate, label_free > label_size)
+
+
+def projection_residual(z: Embedding, y: Float[Array, "N r"]) -> Scalar:
+    """||P_Z Y||_F = min_W ||Z W - Y||_F, by least squares on the data themselves."""
+    z, y = at_least_float32(z), at_least_float32(y)
+    head = lax.stop_gradient(jnp.linalg.lstsq(z, y)[0])
+    return safe_norm(jnp.ravel(y - jnp.matmul(z, head, precision=lax.Precision.HIGHEST)))
+
+
+class ProjectionMoments(NamedTuple):
+    """Sums over samples that fix ||P_Z Y||_F: Z^T Z, Z^T Y and ||Y||^2. Add those of two chunks with `jax.tree.map(np.add, a, b)`."""
+
+    gram: np.ndarray
+    cross: np.ndarray
+    label_square: np.ndarray
+
+
+def projection_moments(z: ArrayLike, y: ArrayLike) -> ProjectionMoments:
+    """Moments of one chunk, z [N, d] and y [N, r], on the host in NumPy's float64 whatever precision jax runs in.
+
+    The residual is a small difference of large sums, so float32 moments would lose it.
+    """
+    z, y = np.asarray(z, np.float64), np.asarray(y, np.float64)
+    return ProjectionMoments(z.T @ z, z.T @ y, np.sum(y**2))
+
+
+def residual_from_moments(moments: ProjectionMoments) -> float:
+    """||P_Z Y||_F = sqrt(||Y||^2 - tr(B^T G^+ B)) of a stream, with G = Z^T Z and B = Z^T Y."""
+    explained = np.sum(moments.cross * (np.linalg.pinv(moments.gram, hermitian=True) @ moments.cross))
+    return float(np.sqrt(max(0.0, moments.label_square - explained)))
+
+
+def rademacher_draws(key: PRNGKeyArray, distances: Float[Array, "k m"], *, draws: int = 1000) -> Float[Array, " draws"]:
+    """Draws of 1/sqrt(m) max_f sum_i xi_i delta_fi, xi_i = +-1; their mean estimates the Rademacher term over k checkpoints.
+
+    Args:
+        key: for the signs.
+        distances: delta_fi = ||f(x_i^+) - f(x_i^++)|| of m pairs under each of k checkpoints, [k, m].
+        draws: number of sign vectors.
+
+    Raises:
+        TypeError, ValueError: distances are not a floating-point [k, m].
+
+    Reference: the normalised complexity of Shwartz-Ziv et al., 2023, arXiv 2303.00633, for a finite family instead of all networks.
+    """
+    check_matrix("distances", distances)
+    distances = at_least_float32(distances)
+    signs = jax.random.rademacher(key, (draws, distances.shape[1]), distances.dtype)
+    return jnp.max(jnp.matmul(signs, distances.T, precision=lax.Precision.HIGHEST), axis=1) / distances.shape[1] ** 0.5
+
+
+def rademacher_massart(distances: Float[Array, "k m"]) -> Scalar:
+    """Massart's bound on the mean of `rademacher_draws`: max_f sqrt(mean_i delta_fi^2) sqrt(2 ln k)."""
+    check_matrix("distances", distances)
+    distances = at_least_float32(distances)
+    return jnp.max(jnp.sqrt(jnp.mean(distances**2, axis=1))) * (2 * np.log(len(distances))) ** 0.5
+
+
+def _targets(name: str, labels: Array, z: Array, num_classes: int | None) -> Float[Array, "N r"]:
+    if labels.shape[:1] != z.shape[:1] or labels.ndim > 2:
+        raise ValueError(f"{name} must be classes [N] or targets [N, r] with N = {len(z)}, got shape {labels.shape}")
+    if labels.ndim == 2:
+        return at_least_float32(labels)
+    if num_classes is None:
+        num_classes = int(jnp.max(labels)) + 1
+    return jax.nn.one_hot(labels, num_classes, dtype=at_least_float32(z).dtype)
