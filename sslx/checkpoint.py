@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
+from jax.sharding import SingleDeviceSharding
 
 
 class Checkpoints:
@@ -28,9 +29,10 @@ class Checkpoints:
     def __exit__(self, *_: object) -> None:
         self._manager.close()
 
-    def save(self, step: int, state: Any, *, validation: float) -> None:
-        """Save an unreplicated state; `validation` decides which checkpoint is the best."""
-        self._manager.save(step, args=ocp.args.StandardSave(state), metrics={"validation": validation})
+    def save(self, step: int, state: Any, inputs: dict[str, Any], *, validation: float) -> None:
+        """Save an unreplicated state and what its network has to know of the data; `validation` decides which is the best."""
+        saved = ocp.args.Composite(state=ocp.args.StandardSave(state), inputs=ocp.args.JsonSave(inputs))
+        self._manager.save(step, args=saved, metrics={"validation": validation})
 
     def last(self) -> int | None:
         """Step of the last committed checkpoint, None without one."""
@@ -40,7 +42,11 @@ class Checkpoints:
         """Step of the checkpoint with the best validation score, None without one."""
         return self._manager.best_step()
 
+    def inputs(self, step: int) -> dict[str, Any]:
+        """What was saved beside the state at `step`."""
+        return self._manager.restore(step, args=ocp.args.Composite(inputs=ocp.args.JsonRestore()))["inputs"]
+
     def restore(self, step: int, like: Any) -> Any:
-        """The state saved at `step`; `like` has its structure, shapes and types."""
-        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-        return self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
+        """The state saved at `step`; `like` has its structure, shapes and types (arrays or what `jax.eval_shape` gives)."""
+        abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=SingleDeviceSharding(jax.devices()[0])), like)
+        return self._manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract)))["state"]

@@ -8,11 +8,14 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import optax
+
 from sslx import methods
+from sslx.augment import RECIPES
 from sslx.data import DATASETS
 from sslx.models import ENCODERS
 from sslx.parallel import MODES
-from sslx.train import OPTIMIZERS
+from sslx.train import OPTIMIZERS, optimizer, warmup_cosine
 
 
 class ConfigError(ValueError):
@@ -35,6 +38,7 @@ class Config:
     """Widths of the projector's hidden layers and output; None leaves the published ones."""
     predictor_hidden: int | None = None
     data_dir: str | None = None
+    views: str = "digits"
     steps: int | None = None
     epochs: int | None = None
     batch_size: int = 256
@@ -53,6 +57,7 @@ class Config:
         for name, table in (
             ("method", methods.METHODS),
             ("model", ENCODERS),
+            ("views", RECIPES),
             ("optimizer", OPTIMIZERS),
             ("parallel", MODES),
         ):
@@ -76,6 +81,11 @@ class Config:
             return methods.build(self.method, target=self.target, **self.hyper)
         except ValueError as error:
             raise ConfigError(str(error)) from None
+
+    def build_optimizer(self, steps: int) -> tuple[optax.Schedule, optax.GradientTransformation]:
+        """Learning-rate schedule and optimiser of a run of this many steps."""
+        schedule = warmup_cosine(self.learning_rate, steps=steps, warmup_steps=round(self.warmup * steps))
+        return schedule, optimizer(self.optimizer, schedule, weight_decay=self.weight_decay)
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values."""

@@ -20,7 +20,10 @@ Step = Callable[[Any, Any], tuple[Any, Any]]
 
 
 class Lift(NamedTuple):
-    """How a step runs on the devices: `replicate` a state, `shard` a host batch, `step` both, `unreplicate` the state again."""
+    """How a step runs on the devices: `replicate` a state, `shard` a host batch, lift a `step`, take one copy back: `unreplicate`.
+
+    The lifted step donates its state, so both conversions copy.
+    """
 
     axis_name: str | None
     step: Callable[[Step], Step]
@@ -51,10 +54,9 @@ def _jit_lift(devices: list[jax.Device]) -> Lift:
     return Lift(
         axis_name=None,
         step=lambda step: jax.jit(step, donate_argnums=0, out_shardings=everywhere),
-        # A copy, since the step donates its state and the caller keeps the one it passed in.
         replicate=lambda state: jax.device_put(jax.tree.map(jnp.copy, state), everywhere),
         shard=lambda batch: jax.device_put(batch, split),
-        unreplicate=lambda state: state,
+        unreplicate=lambda state: jax.tree.map(jnp.copy, state),
     )
 
 

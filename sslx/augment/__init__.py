@@ -8,6 +8,7 @@ drawn per example is drawn from `fold_in(key, index)`, so a batch gets the same 
 from sslx.augment._digits import digits_view as digits_view
 from sslx.augment._geometry import affine as affine
 from sslx.augment._geometry import warp as warp
+from sslx.augment._recipes import RECIPES as RECIPES
 from sslx.augment._views import View as View
 from sslx.augment._views import example_keys as example_keys
 from sslx.augment._views import make_views as make_views

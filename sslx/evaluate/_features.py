@@ -1,6 +1,7 @@
 """Features of many images through a frozen encoder, batch by batch."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -8,22 +9,21 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float
 
-Apply = Callable[..., Array]
+Apply = Callable[..., Any]
 
 
-def extract(apply: Apply, variables: object, images: np.ndarray, *, batch_size: int = 512) -> Float[np.ndarray, "N d"]:
-    """`apply(variables, images)` on all images, uint8 or in [0, 1], as one float32 array on the host.
+def extract(apply: Apply, variables: object, images: np.ndarray, *, batch_size: int = 512) -> Any:
+    """`apply(variables, images)` on all images, uint8 or in [0, 1]: an array, or a tuple of them, as float32 on the host.
 
-    The last batch is filled up to the same shape, so that the encoder is compiled once. An image set whose features are only
-    wanted once should share the jitted `apply` with the other sets.
+    The last batch is filled up to the same shape, so that a jitted `apply` is compiled once.
     """
     size = min(batch_size, len(images))
     parts = []
     for start in range(0, len(images), size):
         block = images[start : start + size]
         padded = np.concatenate([block, np.repeat(block[-1:], size - len(block), axis=0)])
-        parts.append(np.asarray(apply(variables, padded), np.float32)[: len(block)])
-    return np.concatenate(parts)
+        parts.append(jax.tree.map(lambda y, n=len(block): np.asarray(y, np.float32)[:n], apply(variables, padded)))
+    return jax.tree.map(lambda *blocks: np.concatenate(blocks), *parts)
 
 
 def unit_interval(images: Array) -> Array:

@@ -1,0 +1,99 @@
+"""From a config to the things it names: data, method, network, optimiser, placement, and the state at step 0."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from sslx import data, parallel
+from sslx.config import Config, ConfigError
+from sslx.data import Dataset
+from sslx.methods import HeadSize, Method
+from sslx.models import Head, encoder
+from sslx.train import Network, TrainState, create_state, init
+from sslx.typing import AxisName
+
+
+class Parts(NamedTuple):
+    """What a config stands for, built."""
+
+    dataset: Dataset
+    method: Method
+    lift: parallel.Lift
+    steps: int
+    schedule: optax.Schedule
+    optimizer: optax.GradientTransformation
+
+
+class Inputs(NamedTuple):
+    """What a network has to know of its data: image shape [H, W, C] and number of classes."""
+
+    image_shape: tuple[int, ...]
+    classes: int
+
+
+def assemble(config: Config) -> Parts:
+    """Read the data and build method, optimiser and placement.
+
+    Raises:
+        ConfigError: the batch does not fit the data or the devices.
+        DataError: the data set cannot be read.
+    """
+    dataset = data.load(config.dataset)
+    count = len(dataset.train_images)
+    if config.batch_size > count:
+        raise ConfigError(f"batch_size must be at most {count}, the training images of {config.dataset}, got {config.batch_size}")
+    try:
+        parallel.check_divisible(config.batch_size, len(jax.devices()))
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    steps = config.steps or (config.epochs or 0) * (count // config.batch_size)
+    schedule, optimizer = config.build_optimizer(steps)
+    return Parts(
+        dataset=dataset,
+        method=config.build_method(),
+        lift=parallel.lift(config.parallel),
+        steps=steps,
+        schedule=schedule,
+        optimizer=optimizer,
+    )
+
+
+def inputs_of(dataset: Dataset) -> Inputs:
+    """Image shape and number of classes of a data set."""
+    return Inputs(dataset.train_images.shape[1:], len(dataset.classes))
+
+
+def build_network(config: Config, inputs: Inputs, *, axis_name: AxisName = None) -> Network:
+    """The encoder and the heads of a run."""
+    method = config.build_method()
+    size = method.projector
+    if config.projector is not None:
+        size = size._replace(hidden=config.projector[0], out=config.projector[1])
+    if method.target == "labels":
+        size = size._replace(out=inputs.classes)
+    predictor = method.predictor
+    if predictor is not None:
+        predictor = make_head(predictor._replace(hidden=config.predictor_hidden or predictor.hidden, out=size.out), axis_name)
+    return Network(encoder(config.model, axis_name=axis_name), make_head(size, axis_name), predictor)
+
+
+def make_head(size: HeadSize, axis_name: AxisName) -> Head:
+    """A head of this size."""
+    return Head(size.hidden, size.out, size.layers, size.bias, size.final_norm, axis_name=axis_name)
+
+
+def initial_state(config: Config, inputs: Inputs, optimizer: optax.GradientTransformation) -> TrainState:
+    """The state at step 0, a function of the seed."""
+    network, method = build_network(config, inputs), config.build_method()
+    init_key, run_key = jax.random.split(jax.random.key(config.seed))
+    images = jnp.zeros((2, *inputs.image_shape), jnp.float32)
+    variables = init(network, init_key, images)
+    width = jax.eval_shape(lambda v: network.apply(v, images), variables)[1].shape[-1]
+    return create_state(run_key, variables, optimizer, method.init_state(width), has_target=method.target == "ema")
+
+
+def encoder_variables(state: TrainState) -> dict[str, Any]:
+    """The variables of the encoder alone."""
+    return {"params": state.params["encoder"], "batch_stats": state.batch_stats.get("encoder", {})}

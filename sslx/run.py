@@ -1,0 +1,183 @@
+"""A run from a config: train, watch, evaluate, write the folder; and a finished run as a frozen encoder.
+
+These are the functions that the command line and the scripts call.
+"""
+
+import math
+import platform
+import time
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax import Array
+
+from sslx import data, evaluate, folder as folders, geometry, parallel
+from sslx.assemble import Inputs, Parts, assemble, build_network, encoder_variables, initial_state, inputs_of
+from sslx.augment import RECIPES
+from sslx.checkpoint import Checkpoints
+from sslx.config import Config
+from sslx.data import Dataset
+from sslx.folder import FolderError, RunFolder
+from sslx.models import encoder
+from sslx.report import write_report
+from sslx.train import TrainState, batches, make_step, train
+
+LOG_EVERY = 20
+SPECTRUM_IMAGES = 25_600  # as many as RankMe's authors use
+Watch = Callable[[str, dict[str, Any]], None]
+
+
+def silent(kind: str, record: dict[str, Any]) -> None:
+    """Watch nothing."""
+
+
+def pretrain(config: Config, *, out: str | Path | None = None, resume: bool = False, watch: Watch = silent) -> dict[str, Any]:
+    """Train, evaluate and write a run folder.
+
+    Args:
+        config: the settings, as `sslx.config.preset("digits-isoloss", steps=200)` makes them.
+        out: the run folder, new or empty; by default a fresh one under runs/.
+        resume: go on from the last checkpoint of the run in `out`, which has to have the same settings.
+        watch: called with a kind ("start", "log", "validation" or "evaluate") and a record as the run goes on.
+
+    Returns:
+        The summary that is also written to summary.json: accuracies as fractions in [0, 1], with those of the random encoder
+        and of raw pixels under "baselines".
+
+    Raises:
+        ConfigError, DataError, FolderError: something about the settings, the data or the folder is wrong; nothing was lost.
+        Divergence: the loss became NaN or infinite; the last good checkpoint is kept.
+    """
+    begin = time.perf_counter()
+    parts = assemble(config)
+    run = folders.open_existing(out, config) if resume else folders.create(out, config)
+    inputs = inputs_of(parts.dataset)
+    first = initial_state(config, inputs, parts.optimizer)
+    watch("start", {"run": str(run.path), "steps": parts.steps})
+    with Checkpoints(run.checkpoints) as checkpoints:
+        start = checkpoints.last() or 0
+        state = checkpoints.restore(start, first) if start else first
+        for path in (run.metrics, run.validation):
+            folders.keep_until(path, start)
+        state = fit(config, parts, run, checkpoints, state, start, watch)
+    watch("evaluate", {})
+    summary = {
+        "run": str(run.path),
+        "preset": config.preset,
+        "method": config.method,
+        "dataset": config.dataset,
+        "seed": config.seed,
+        "steps": parts.steps,
+        **score_encoder(config, parts.dataset, state),
+        "baselines": {
+            "random": accuracies(config, parts.dataset, encoder_variables(first)),
+            "raw": evaluate.evaluate(
+                evaluate.raw_pixels(parts.dataset.train_images), evaluate.raw_pixels(parts.dataset.test_images), parts.dataset
+            ),
+        },
+        "seconds": round(time.perf_counter() - begin, 1),
+        **provenance(),
+    }
+    folders.write_json(run.summary, summary)
+    write_report(run)
+    return summary
+
+
+def fit(
+    config: Config, parts: Parts, run: RunFolder, checkpoints: Checkpoints, state: TrainState, start: int, watch: Watch
+) -> TrainState:
+    """Train from step `start` to the end, writing metrics, validation records and checkpoints."""
+    images, labels = parts.dataset.train_images, parts.dataset.train_labels
+    split = evaluate.validation_split(labels)
+    rows = split.kept if parts.method.target == "labels" else np.arange(len(images))  # a supervised run leaves out validation images
+    inputs, lift = inputs_of(parts.dataset), parts.lift
+    network = build_network(config, inputs, axis_name=lift.axis_name)
+    step = make_step(
+        network, parts.method, parts.optimizer, RECIPES[config.views], total_steps=parts.steps, axis_name=lift.axis_name
+    )
+    stream = map(lift.shard, batches(images[rows], labels[rows], config.batch_size, seed=config.seed, start=start))
+    embed = evaluate.jitted(build_network(config, inputs).apply)
+    save_every = config.checkpoint_every or max(1, parts.steps // 8)
+    every = math.gcd(save_every, LOG_EVERY)
+    for event in train(lift.step(step), lift.replicate(state), stream, start=start, stop=parts.steps, every=every):
+        if event.step % LOG_EVERY == 0 or event.step == parts.steps:
+            record = {"step": event.step, "learning_rate": float(parts.schedule(event.step - 1)), **event.metrics[-1]}
+            folders.append_lines(run.metrics, [record])
+            watch("log", record)
+        if event.step % save_every == 0 or event.step == parts.steps:
+            state = lift.unreplicate(event.state)
+            features, z, _ = evaluate.extract(embed, {"params": state.params, "batch_stats": state.batch_stats}, images)
+            record = {"step": event.step, **evaluate.monitor(features, z[:SPECTRUM_IMAGES], labels, split)}
+            folders.append_lines(run.validation, [record])
+            watch("validation", record)
+            checkpoints.save(event.step, state, inputs._asdict(), validation=record["validation_accuracy"])
+    return state
+
+
+def score_encoder(config: Config, dataset: Dataset, state: TrainState) -> dict[str, Any]:
+    """The accuracies of the trained encoder, and RankMe and efficiency of the embedding of the training images."""
+    network = build_network(config, inputs_of(dataset))
+    variables = {"params": state.params, "batch_stats": state.batch_stats}
+    _, z, _ = evaluate.extract(evaluate.jitted(network.apply), variables, dataset.train_images[:SPECTRUM_IMAGES])
+    correlation = np.corrcoef(z, rowvar=False) if np.all(z.std(axis=0) > 0) else np.zeros((z.shape[1], z.shape[1]))
+    return {
+        **accuracies(config, dataset, encoder_variables(state)),
+        "rankme": float(geometry.rankme(z)),
+        "efficiency": float(geometry.efficiency(correlation)),
+    }
+
+
+def accuracies(config: Config, dataset: Dataset, variables: dict[str, Any], **options: Any) -> dict[str, Any]:
+    """The protocol's accuracies of an encoder with these variables."""
+    apply = evaluate.jitted(partial(encoder(config.model).apply, train=False))
+    train_features, test_features = (evaluate.extract(apply, variables, images) for images in (dataset.train_images, dataset.test_images))
+    return evaluate.evaluate(train_features, test_features, dataset, **options)
+
+
+def load(run: str | Path) -> tuple[Callable[..., Array], dict[str, Any]]:
+    """The frozen encoder of a run folder.
+
+    Returns:
+        `(apply, variables)`: `apply(variables, images [N, H, W, C] as uint8 or in [0, 1]) -> features [N, d]`, jitted.
+
+    Raises:
+        FolderError: the folder holds no run, or a run without a checkpoint.
+    """
+    config, state = load_state(run)
+    return evaluate.jitted(partial(encoder(config.model).apply, train=False)), encoder_variables(state)
+
+
+def load_state(run: str | Path) -> tuple[Config, TrainState]:
+    """Settings and last state of a run folder."""
+    folder = RunFolder(Path(run))
+    config = folder.read_config()
+    with Checkpoints(folder.checkpoints) as checkpoints:
+        last = checkpoints.last()
+        if last is None:
+            raise FolderError(f"{run} has no checkpoint yet; train it with sslx pretrain --resume --out {run}")
+        inputs = checkpoints.inputs(last)
+        parts = Inputs(tuple(inputs["image_shape"]), inputs["classes"])
+        return config, checkpoints.restore(last, jax.eval_shape(partial(initial_state, config, parts, config.build_optimizer(1)[1])))
+
+
+def features(run: str | Path, dataset: str, split: str) -> np.ndarray:
+    """Features of the "train" or "test" images of a data set through the frozen encoder of a run, [N, d] float32."""
+    apply, variables = load(run)
+    images = {"train": "train_images", "test": "test_images"}
+    if split not in images:
+        raise ValueError(f"split must be 'train' or 'test', got {split!r}")
+    return evaluate.extract(apply, variables, getattr(data.load(dataset), images[split]))
+
+
+def provenance() -> dict[str, Any]:
+    """Versions and device."""
+    names = ("sslx", "jax", "flax", "optax", "orbax-checkpoint", "numpy")
+    return {
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in names}},
+        "device": f"{len(jax.devices())} x {jax.devices()[0].device_kind}",
+    }
