@@ -39,9 +39,9 @@ class GeneralizationTerms(NamedTuple):
 
 
 def generalization_surrogate(
-    pairs_a: Embedding,
-    pairs_b: Embedding,
-    z: Embedding,
+    pairs_a: Float[Array, "m d"],
+    pairs_b: Float[Array, "m d"],
+    z: Float[Array, "n d"],
     labels: Num[Array, " n"] | Float[Array, "n r"],
     *,
     pair_labels: Num[Array, " m"] | Float[Array, "m r"] | None = None,
@@ -148,5 +148,7 @@ def _targets(name: str, labels: Array, z: Array, num_classes: int | None) -> Flo
     if labels.ndim == 2:
         return at_least_float32(labels)
     if num_classes is None:
+        if isinstance(labels, jax.core.Tracer):
+            raise ValueError("num_classes must be given when labels are classes under jit; pass num_classes or one-hot labels")
         num_classes = int(jnp.max(labels)) + 1
     return jax.nn.one_hot(labels, num_classes, dtype=at_least_float32(z).dtype)

@@ -1,0 +1,139 @@
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from sslx.information import (
+    generalization_surrogate,
+    projection_moments,
+    projection_residual,
+    rademacher_draws,
+    rademacher_massart,
+    residual_from_moments,
+)
+
+
+def data(seed, m=20, n=15, d=4, classes=3):
+    rng = np.random.default_rng(seed)
+    a, z = rng.standard_normal((m, d)), rng.standard_normal((n, d))
+    b = a + 0.1 * rng.standard_normal((m, d))
+    return *(jnp.asarray(x) for x in (a, b, z)), *(jnp.asarray(np.arange(k) % classes) for k in (n, m))
+
+
+def residual(z, y):
+    """||P Y||_F with P = I - Z Z^+ written out."""
+    return np.linalg.norm((np.eye(len(z)) - z @ np.linalg.pinv(z)) @ y)
+
+
+def test_terms_agree_with_numpy():
+    a, b, z, y, y_pairs = data(0)
+    t = generalization_surrogate(a, b, z, y, pair_labels=y_pairs)
+    one_hot = np.eye(3)
+    expected = (
+        np.mean(np.linalg.norm(np.asarray(a - b), axis=1)),
+        residual(np.asarray(z), one_hot[y]) / np.sqrt(15),
+        2 * residual(np.asarray(a), one_hot[y_pairs]) / np.sqrt(20),
+        2 * np.sqrt(20 - 4),
+    )
+    np.testing.assert_allclose(t[:4], expected, rtol=1e-12)
+    np.testing.assert_allclose(t.surrogate, sum(expected[:3]), rtol=1e-12)
+    assert t.unlabelled_residual <= t.label_free_residual
+
+
+def test_labelled_residual_is_the_training_error_of_the_least_squares_head():
+    a, b, z, _, _ = data(1)
+    targets = jax.random.normal(jax.random.key(0), (15, 2), jnp.float64)
+    head = np.linalg.lstsq(np.asarray(z), np.asarray(targets))[0]
+    rmse = np.sqrt(np.mean(np.sum((np.asarray(z) @ head - np.asarray(targets)) ** 2, axis=1)))
+    np.testing.assert_allclose(generalization_surrogate(a, b, z, targets).labelled_residual, rmse, rtol=1e-12)
+
+
+def test_without_pair_labels_the_label_free_form_stands_in_and_says_when_it_is_vacuous():
+    a, b, z, y, _ = data(2)
+    t = generalization_surrogate(a, b, z, y)
+    assert jnp.isnan(t.unlabelled_residual)
+    np.testing.assert_allclose(t.surrogate, t.invariance + t.labelled_residual + t.label_free_residual, rtol=1e-12)
+    assert t.vacuous
+    few = generalization_surrogate(a[:4], b[:4], z, y)
+    assert not few.vacuous
+    assert few.label_free_residual == 0
+    collapsed = generalization_surrogate(a[:4].at[3].set(a[2]), b[:4], z, y)
+    assert collapsed.vacuous
+    np.testing.assert_allclose(collapsed.label_free_residual, 2.0, rtol=1e-12)
+
+
+def test_jit_needs_the_number_of_classes_and_float_targets_do_not():
+    a, b, z, y, y_pairs = data(3)
+    eager = generalization_surrogate(a, b, z, y, pair_labels=y_pairs)
+    compiled = jax.jit(lambda *args: generalization_surrogate(*args, pair_labels=y_pairs, num_classes=3))(a, b, z, y)
+    np.testing.assert_allclose(compiled, eager, rtol=1e-12)
+    np.testing.assert_allclose(jax.jit(generalization_surrogate)(a, b, z, jnp.eye(3)[y])[:2], eager[:2], rtol=1e-12)
+
+
+def test_stream_equals_the_whole():
+    _, _, z, y, _ = data(4, n=60)
+    z = z.at[:, 3].set(z[:, 2])  # rank 3 of 4: the pseudo-inverse has to cope
+    targets = np.eye(3)[y]
+    chunks = [projection_moments(z[i : i + 25], targets[i : i + 25]) for i in (0, 25, 50)]
+    total = jax.tree.map(lambda *parts: sum(parts), *chunks)
+    np.testing.assert_allclose(residual_from_moments(total), residual(np.asarray(z), targets), rtol=1e-9)
+    np.testing.assert_allclose(projection_residual(z, jnp.asarray(targets)), residual(np.asarray(z), targets), rtol=1e-12)
+
+
+def test_a_small_residual_survives_float32_input():
+    """Residual 1e-3 of labels of size 10 on features of condition 1e3: direct in float32, and by moments on the host."""
+    rng = np.random.default_rng(5)
+    z = (rng.standard_normal((200, 6)) * np.geomspace(1, 1e-3, 6)).astype(np.float32)
+    y = (z @ rng.standard_normal((6, 1)) * 10 + 1e-3 * rng.standard_normal((200, 1))).astype(np.float32)
+    exact = residual(z.astype(np.float64), y.astype(np.float64))
+    np.testing.assert_allclose(residual_from_moments(projection_moments(z, y)), exact, rtol=1e-6)
+    np.testing.assert_allclose(projection_residual(jnp.asarray(z), jnp.asarray(y)), exact, rtol=1e-4)
+
+
+def test_gradient_is_that_of_the_projection():
+    a, b, z, y, y_pairs = data(6, m=8, n=7, d=3)
+
+    @jax.jit
+    def surrogate(a, b, z):
+        return generalization_surrogate(a, b, z, y, pair_labels=y_pairs, num_classes=3).surrogate
+
+    check_grads(surrogate, (a, b, z), 1, ["rev"], eps=1e-6)
+
+
+def test_collapse_has_the_right_limit_and_a_finite_gradient():
+    zero = jnp.zeros((6, 3))
+    y = jnp.arange(6) % 2
+    t = generalization_surrogate(zero, zero, zero, y, pair_labels=y)
+    np.testing.assert_allclose([t.invariance, t.labelled_residual, t.unlabelled_residual], [0, 1, 2], rtol=1e-12)
+    gradient = jax.grad(lambda z: generalization_surrogate(z, z, z, y, pair_labels=y).surrogate)(zero)
+    assert jnp.all(jnp.isfinite(gradient))
+
+
+def test_rademacher_terms_bracket_the_exact_mean():
+    distances = np.random.default_rng(7).uniform(0, 1, (3, 8))
+    signs = np.array(list(itertools.product((-1, 1), repeat=8)))
+    exact = np.mean(np.max(signs @ distances.T, axis=1)) / np.sqrt(8)
+    draws = rademacher_draws(jax.random.key(0), jnp.asarray(distances), draws=4000)
+    assert abs(draws.mean() - exact) < 4 * draws.std() / np.sqrt(4000)
+    massart = rademacher_massart(jnp.asarray(distances))
+    np.testing.assert_allclose(massart, np.sqrt(np.max(np.mean(distances**2, axis=1)) * 2 * np.log(3)), rtol=1e-12)
+    assert exact <= massart
+    assert rademacher_massart(jnp.asarray(distances[:1])) == 0
+
+
+@pytest.mark.usefixtures("without_typing_hook")
+def test_bad_input_is_named():
+    a, b, z, y, y_pairs = data(8)
+    with pytest.raises(ValueError, match=r"labels must be classes \[N\] or targets \[N, r\] with N = 15, got shape \(20,\)"):
+        generalization_surrogate(a, b, z, y_pairs)
+    with pytest.raises(ValueError, match="pair_labels must be classes"):
+        generalization_surrogate(a, b, z, y, pair_labels=y)
+    with pytest.raises(ValueError, match="pairs_a and pairs_b must have one shape"):
+        generalization_surrogate(a, b[:3], z, y)
+    with pytest.raises(ValueError, match="num_classes must be given"):
+        jax.jit(generalization_surrogate)(a, b, z, y)
+    with pytest.raises(ValueError, match=r"distances must have shape \[N, d\]"):
+        rademacher_massart(jnp.ones(3))

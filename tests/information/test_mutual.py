@@ -1,0 +1,116 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import reference_information as reference
+from jax.test_util import check_grads
+
+from sslx.information import infonce_bound, invariance_term, mixture_entropy, mutual_information_bound
+
+LOG_TWO_PI = np.log(2 * np.pi)
+bound_of = jax.jit(mutual_information_bound)
+
+
+def random_views(seed, n=8, width=3):
+    rng = np.random.default_rng(seed)
+    mu_a = 2 * rng.standard_normal((n, width))
+    roots = 0.5 * rng.standard_normal((2, n, width, width))
+    covs = roots @ roots.transpose(0, 1, 3, 2) + 0.1 * np.eye(width)
+    return mu_a, mu_a + 0.3 * rng.standard_normal((n, width)), covs[0], covs[1]
+
+
+def test_trace_form_is_the_expected_log_likelihood():
+    mu_a, mu_b, cov_a, cov_b = (a[0] for a in random_views(0))
+    rng = np.random.default_rng(1)
+    z, other = (rng.multivariate_normal(m, s, 100_000) for m, s in ((mu_a, cov_a), (mu_b, cov_b)))
+    log_q = -0.5 * (3 * LOG_TWO_PI + np.sum((z - other) ** 2, axis=1))
+    value = invariance_term(*map(jnp.asarray, (mu_a, mu_b, cov_a, cov_b)))
+    assert abs(value - log_q.mean()) < 4 * log_q.std() / np.sqrt(len(log_q))
+
+
+def test_invariance_term_by_hand():
+    a, b = jnp.array([1.0, 2.0]), jnp.array([0.0, 4.0])
+    trace = -LOG_TWO_PI - 0.5 * (5 + 2 * 0.5 + 2 * 2.0)
+    logdet = -LOG_TWO_PI - 0.5 * (5 + 2 * np.log(0.5) + 2 * np.log(2.0))
+    for s_a, s_b in ((0.5, 2.0), (0.5 * jnp.ones(2), 2 * jnp.ones(2)), (0.5 * jnp.eye(2), 2 * jnp.eye(2))):
+        np.testing.assert_allclose(invariance_term(a, b, s_a, s_b), trace, rtol=1e-12)
+        np.testing.assert_allclose(invariance_term(a, b, s_a, s_b, form="logdet"), logdet, rtol=1e-12)
+    np.testing.assert_allclose(invariance_term(a[None], b[None], jnp.array([0.5]), 2.0), trace, rtol=1e-12)
+
+
+def test_lower_end_is_below_the_information():
+    """Between Z and the index of the image the information is H(Z) - H(Z | X), here by Monte Carlo, and at most ln N."""
+    rng = np.random.default_rng(2)
+    for seed in range(5):
+        mu_a, mu_b, cov_a, cov_b = random_views(seed)
+        weights = np.full(8, 1 / 8)
+        entropy, error = reference.entropy_monte_carlo(rng, mu_a, cov_a, weights, 20_000)
+        truth = entropy - np.mean([reference.gaussian_entropy(s) for s in cov_a])
+        terms = bound_of(*map(jnp.asarray, (mu_a, mu_b, cov_a, cov_b)))
+        assert truth <= np.log(8) + 4 * error
+        assert terms.lower <= truth + 4 * error
+        assert terms.entropy_lower - 4 * error <= entropy <= terms.entropy_upper + 4 * error
+        np.testing.assert_allclose(terms.ceiling, np.log(8), rtol=1e-12)
+
+
+def test_bracket_is_the_entropy_bounds_and_the_invariance_term():
+    views = [jnp.asarray(a) for a in random_views(3)]
+    terms, entropy = bound_of(*views), jax.jit(mixture_entropy)(views[0], views[2])
+    np.testing.assert_allclose(terms.invariance, invariance_term(*views), rtol=1e-12)
+    np.testing.assert_allclose(terms.lower, entropy.lower + terms.invariance, rtol=1e-12)
+    np.testing.assert_allclose(terms.upper, entropy.upper + terms.invariance, rtol=1e-12)
+    plain = mutual_information_bound(views[0], views[1])
+    np.testing.assert_allclose(plain.invariance, invariance_term(views[0], views[1], 1.0, 1.0), rtol=1e-12)
+
+
+def test_no_likelihood_variance_means_the_best_one():
+    views = [jnp.asarray(a) for a in random_views(4)]
+    best = mutual_information_bound(*views, likelihood_variance=None).invariance
+    others = jnp.stack([bound_of(*views, likelihood_variance=v).invariance for v in np.geomspace(0.1, 10, 101)])
+    assert jnp.max(others) <= best
+    np.testing.assert_allclose(jnp.max(others), best, rtol=1e-3)
+
+
+def test_nearly_noiseless_views_reach_ln_n():
+    """Far components with the same narrow noise: with v = 2 s^2 the bound is ln N - K/2 ln 2, exactly."""
+    z = 100 * jnp.eye(5)
+    terms = mutual_information_bound(z, z, 1e-4, 1e-4, likelihood_variance=None)
+    np.testing.assert_allclose(terms.lower, np.log(5) - 2.5 * np.log(2), rtol=1e-9)
+
+
+def test_infonce_by_hand_and_at_its_ceiling():
+    z_a, z_b = (jax.random.normal(jax.random.key(i), (6, 4), jnp.float64) for i in (0, 1))
+    a, b = (np.asarray(z) / np.linalg.norm(z, axis=1, keepdims=True) for z in (z_a, z_b))
+    scores = np.exp(a @ b.T / 0.5)
+    terms = infonce_bound(z_a, z_b, temperature=0.5)
+    np.testing.assert_allclose(terms.bound, np.mean(np.log(np.diag(scores) / scores.mean(1))), rtol=1e-10)
+    np.testing.assert_allclose(terms.ceiling, np.log(6), rtol=1e-12)
+    np.testing.assert_allclose(infonce_bound(jnp.eye(6), jnp.eye(6), temperature=0.01).bound, np.log(6), rtol=1e-12)
+    np.testing.assert_allclose(infonce_bound(jnp.ones((6, 2)), jnp.ones((6, 2))).bound, 0.0, atol=1e-12)
+
+
+def test_gradients():
+    mu_a, mu_b, cov_a, cov_b = (jnp.asarray(a) for a in random_views(5, n=4))
+    check_grads(jax.jit(lambda a, b, s, t: mutual_information_bound(a, b, s, t).lower), (mu_a, mu_b, cov_a, cov_b), 1, ["rev"], eps=1e-5)
+    check_grads(jax.jit(lambda a, b: infonce_bound(a, b).bound), (mu_a, mu_b), 1, ["rev"], eps=1e-5)
+
+
+def test_float32_is_close_to_float64():
+    views = [jnp.asarray(a, jnp.float32) for a in random_views(6)]
+    low, high = bound_of(*views), bound_of(*(a.astype(jnp.float64) for a in views))
+    assert low.lower.dtype == jnp.float32
+    np.testing.assert_allclose(low, high, rtol=1e-4)
+    np.testing.assert_allclose(infonce_bound(*views[:2]), infonce_bound(*(a.astype(jnp.float64) for a in views[:2])), rtol=1e-4)
+
+
+@pytest.mark.usefixtures("without_typing_hook")
+def test_bad_input_is_named():
+    z = jnp.ones((4, 3))
+    with pytest.raises(ValueError, match=r"z_a and z_b must have one shape \[N, d\], got \(4, 3\) and \(4, 2\)"):
+        mutual_information_bound(z, z[:, :2])
+    with pytest.raises(ValueError, match=r"cov_b must have shape .* got \(7,\)"):
+        mutual_information_bound(z, z, 1.0, jnp.ones(7))
+    with pytest.raises(ValueError, match="form must be one of 'trace', 'logdet', got 'det'"):
+        invariance_term(z, z, 1.0, 1.0, form="det")
+    with pytest.raises(TypeError, match="z_a must be floating-point"):
+        infonce_bound(jnp.ones((4, 3), jnp.int64), z)
