@@ -8,6 +8,7 @@ global and `axis_name` stays None.
 from typing import TypeVar
 
 import jax
+import jax.numpy as jnp
 from jax import Array, lax
 
 from sslx.typing import AxisName
@@ -38,3 +39,8 @@ def axis_size(axis_name: AxisName) -> int:
 def axis_index(axis_name: AxisName) -> Array | int:
     """Index of this device along `axis_name`, 0 without an axis."""
     return 0 if axis_name is None else jax.lax.axis_index(axis_name)
+
+
+def row_indices(x: Array, axis_name: AxisName) -> Array:
+    """Where the rows of `x` on this device stand among the rows of all devices, [N]."""
+    return axis_index(axis_name) * x.shape[0] + jnp.arange(x.shape[0])

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from sslx.checks import check_count, check_matrix, check_square
-from sslx.collectives import all_gather_if, axis_index, pmean_if
+from sslx.collectives import all_gather_if, pmean_if, row_indices
 from sslx.linalg import logdet_shifted, symmetrise
 from sslx.moments import at_least_float32, centre, global_count, second_moment
 from sslx.typing import AxisName, Embedding, Matrix, Scalar
@@ -123,5 +123,4 @@ def _squared_distances(z: Array, axis_name: AxisName) -> Array:
     everywhere = all_gather_if(here, axis_name)
     cross = jnp.matmul(here, everywhere.T, precision=lax.Precision.HIGHEST)
     square = jnp.sum(here**2, axis=1)[:, None] + jnp.sum(everywhere**2, axis=1) - 2 * cross
-    rows = axis_index(axis_name) * len(here) + jnp.arange(len(here))
-    return jnp.where(rows[:, None] == jnp.arange(len(everywhere)), 0.0, jnp.maximum(square, 0.0))
+    return jnp.where(row_indices(here, axis_name)[:, None] == jnp.arange(len(everywhere)), 0.0, jnp.maximum(square, 0.0))

@@ -1,7 +1,5 @@
 """Small linear algebra with safe gradients: norms, symmetric powers and log-determinants."""
 
-import math
-
 import jax.numpy as jnp
 from jax import Array, lax
 
@@ -41,24 +39,22 @@ def off_diagonal_square_sum(a: Matrix) -> Scalar:
     return jnp.sum(jnp.where(jnp.eye(a.shape[-1], dtype=bool), 0.0, a) ** 2)
 
 
+def rounding_level(a: Matrix) -> Scalar:
+    """16 machine epsilon ||a||_F, [], without gradient: eigenvalues of a moment matrix below it are noise."""
+    return 16 * float(jnp.finfo(a.dtype).eps) * lax.stop_gradient(jnp.sqrt(jnp.sum(a**2)))
+
+
 def logdet_shifted(a: Matrix, shift: float) -> Scalar:
     """log det(shift I + a) for symmetric positive semi-definite a, [], by Cholesky; its gradient is (shift I + a)^-1.
 
     A small `a` goes through its power series, because 1 + a would round its digits away. Where on the contrary the rounding of `a` is
-    larger than `shift`, the shift is lifted to that level (16 machine epsilon ||a||_F), so that value and gradient stay finite for
-    singular `a` of any size.
+    larger than `shift`, the shift is lifted to that level, so that value and gradient stay finite for singular `a` of any size.
     """
     eps = float(jnp.finfo(a.dtype).eps)
-    norm = lax.stop_gradient(jnp.sqrt(jnp.sum(a**2))) / shift
-    small = norm < (5 * eps) ** 0.2  # there the fifth term of the series is below rounding
-    excess = lax.cond(small, _log1p_trace_series, lambda m: _logdet_cholesky(m, jnp.maximum(1.0, 16 * eps * norm)), a / shift)
-    return excess + a.shape[-1] * math.log(shift)
-
-
-def _log1p_trace_series(a: Matrix) -> Scalar:
-    """tr(a - a^2/2 + a^3/3 - a^4/4) for symmetric a, []."""
-    square = jnp.matmul(a, a, precision=lax.Precision.HIGHEST)
-    return jnp.trace(a) - jnp.sum(a * a) / 2 + jnp.sum(a * square) / 3 - jnp.sum(square * square) / 4
+    small = lax.stop_gradient(jnp.sqrt(jnp.sum(a**2))) / shift < (5 * eps) ** 0.2  # there the fifth term is below rounding
+    lifted = jnp.maximum(1.0, rounding_level(a) / shift)
+    excess = lax.cond(small, lambda m: log1p_series_trace(jnp.where(small, m, 0.0), 4), lambda m: _logdet_cholesky(m, lifted), a / shift)
+    return excess + a.shape[-1] * jnp.log(shift)
 
 
 def _logdet_cholesky(a: Matrix, shift: Scalar) -> Scalar:
@@ -69,3 +65,21 @@ def _logdet_cholesky(a: Matrix, shift: Scalar) -> Scalar:
 def logdet_one_plus(a: Matrix) -> Scalar:
     """log det(I + a) for symmetric positive semi-definite a, []: `logdet_shifted` with shift 1."""
     return logdet_shifted(a, 1.0)
+
+
+def nuclear_norm(a: Array) -> Scalar:
+    """Sum of the singular values of a [m, n], []; those at the level of rounding count as 0, with gradient 0."""
+    values = jnp.linalg.svd(a, compute_uv=False)
+    floor = lax.stop_gradient(max(a.shape) * float(jnp.finfo(a.dtype).eps) * values[0])
+    return jnp.sum(jnp.where(values > floor, values, 0.0))
+
+
+def log1p_series_trace(a: Matrix, order: int) -> Scalar:
+    """tr sum_{k=1..order} (-1)^{k+1}/k a^k, the trace of the truncated series of log(I + a), []; a need not be symmetric."""
+    powers = [a]
+    while len(powers) < (order + 1) // 2:
+        powers.append(jnp.matmul(powers[-1], a, precision=lax.Precision.HIGHEST))
+    total = jnp.trace(a)
+    for k in range(2, order + 1):
+        total += (-1) ** (k + 1) / k * jnp.sum(powers[(k + 1) // 2 - 1] * powers[k // 2 - 1].T)  # tr a^{i+j} = sum(a^i * (a^j)^T)
+    return total

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from sslx.checks import check_count, check_pair
-from sslx.collectives import all_gather_if, axis_index, pmean_if
+from sslx.collectives import all_gather_if, pmean_if, row_indices
 from sslx.linalg import l2_normalise
 from sslx.moments import at_least_float32, global_count
 from sslx.typing import AxisName, Embedding, Scalar
@@ -49,7 +49,7 @@ def nt_xent(z_a: Embedding, z_b: Embedding, *, temperature: float = 0.5, axis_na
     anchors = jnp.concatenate([a, b])
     others = jnp.concatenate([all_gather_if(a, axis_name), all_gather_if(b, axis_name)])
     similarity = jnp.matmul(anchors, others.T, precision=lax.Precision.HIGHEST) / temperature
-    first = axis_index(axis_name) * len(a) + jnp.arange(len(a))
+    first = row_indices(a, axis_name)
     is_self = jnp.concatenate([first, first + count])[:, None] == jnp.arange(2 * count)
     spread = jax.nn.logsumexp(jnp.where(is_self, -jnp.inf, similarity), axis=1)
     terms = NtXentTerms(

@@ -1,0 +1,96 @@
+"""CorInfoMax: agreement plus the log-determinant of a running covariance. z_a, z_b [N, d]: N batch, d embedding width."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from sslx.checks import check_pair, check_square
+from sslx.collectives import pmean_if
+from sslx.linalg import logdet_shifted
+from sslx.moments import at_least_float32, mean, second_moment
+from sslx.typing import AxisName, Embedding, Matrix, Scalar
+
+
+class CorInfoMaxState(NamedTuple):
+    """Running mean [d] and covariance [d, d] of each view."""
+
+    mean_a: Array
+    mean_b: Array
+    cov_a: Matrix
+    cov_b: Matrix
+
+
+class CorInfoMaxTerms(NamedTuple):
+    """The summands of CorInfoMax: loss = sim_coeff invariance - entropy."""
+
+    invariance: Scalar
+    entropy: Scalar
+
+
+def corinfomax_init(width: int, *, scale: float = 1.0) -> CorInfoMaxState:
+    """The state before the first batch: mean 0 and covariance scale I, in float32."""
+    zero, eye = jnp.zeros(width, jnp.float32), scale * jnp.eye(width, dtype=jnp.float32)
+    return CorInfoMaxState(zero, zero, eye, eye)
+
+
+def corinfomax(
+    z_a: Embedding,
+    z_b: Embedding,
+    running: CorInfoMaxState,
+    *,
+    sim_coeff: float = 250.0,
+    eps: float = 1e-8,
+    forgetting: float = 0.01,
+    axis_name: AxisName = None,
+) -> tuple[Scalar, CorInfoMaxTerms, CorInfoMaxState]:
+    """CorInfoMax, in the convention of its official code.
+
+    loss = sim_coeff mean_nk (z_a - z_b)^2 - 1/d sum_views log det(R + eps I),
+    mu = forgetting mu_old + (1 - forgetting) mean(z),     R = forgetting R_old + (1 - forgetting) (z - mu)^T (z - mu) / N.
+
+    The old state carries no gradient. The authors compute in float64 and pass rows of unit length; in float32 `eps` is lifted to the
+    rounding level of R. When all rows are equal the only gradient left moves them together: no force separates them.
+
+    Args:
+        z_a: embeddings of the first view, [N, d].
+        z_b: embeddings of the second view, [N, d].
+        running: the state of the previous batch; start from `corinfomax_init`.
+        sim_coeff: weight of the invariance term.
+        eps: added to the eigenvalues of R.
+        forgetting: weight of the OLD state, in [0, 1].
+        axis_name: axis of a parallel map over which the batch is split.
+
+    Returns:
+        The loss [], its terms (unweighted) and the new state (without gradient).
+
+    Raises:
+        ValueError: unless both have one shape [N, d] and the state is as wide.
+        TypeError: unless they are floating-point arrays.
+
+    Reference: Ozsoy, Hamdan, Arik, Yuret, Erdogan, "Self-Supervised Learning with an Information Maximization Criterion", 2022,
+    arXiv 2209.07999.
+    """
+    check_pair("z_a", z_a, "z_b", z_b)
+    check_square("running.cov_a", running.cov_a, z_a.shape[1])
+    check_square("running.cov_b", running.cov_b, z_a.shape[1])
+    old = jax.lax.stop_gradient(running)
+    mean_a, cov_a = _update(z_a, old.mean_a, old.cov_a, forgetting, axis_name)
+    mean_b, cov_b = _update(z_b, old.mean_b, old.cov_b, forgetting, axis_name)
+    terms = CorInfoMaxTerms(
+        invariance=pmean_if(jnp.mean((at_least_float32(z_a) - at_least_float32(z_b)) ** 2), axis_name),
+        entropy=(logdet_shifted(cov_a, eps) + logdet_shifted(cov_b, eps)) / z_a.shape[1],
+    )
+    return (
+        sim_coeff * terms.invariance - terms.entropy,
+        terms,
+        jax.lax.stop_gradient(CorInfoMaxState(mean_a, mean_b, cov_a, cov_b)),
+    )
+
+
+def _update(z: Array, old_mean: Array, old_cov: Array, forgetting: float, axis_name: AxisName) -> tuple[Array, Array]:
+    """The running mean and the running covariance about that new mean."""
+    mu = forgetting * at_least_float32(old_mean) + (1 - forgetting) * mean(z, axis_name=axis_name)
+    moment = second_moment(at_least_float32(z) - mu, axis_name=axis_name)
+    return mu, forgetting * at_least_float32(old_cov) + (1 - forgetting) * moment

@@ -1,0 +1,66 @@
+"""W-MSE: whiten random sub-batches, then compare views by cosine. z [V, N, d]: V views, N batch, d embedding width."""
+
+from itertools import combinations
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from sslx.checks import check_count, check_views
+from sslx.collectives import all_gather_if
+from sslx.linalg import l2_normalise, rounding_level
+from sslx.moments import at_least_float32, centre, covariance
+from sslx.typing import AxisName, Embedding, Scalar, Views
+
+
+class WMseTerms(NamedTuple):
+    """The one summand of W-MSE."""
+
+    invariance: Scalar
+
+
+def w_mse(key: Array, z: Views, *, sub_batch: int = 128, eps: float = 0.0, axis_name: AxisName = None) -> tuple[Scalar, WMseTerms]:
+    """Whitening MSE: loss = mean over pairs of views of mean_n (2 - 2 cos(v, v')), v the whitened embedding.
+
+    The batch is cut at random into sub-batches (the same for all views); in each, and for each view, v = L^-1 (z - mean) with
+    L L^T = (1 - eps) Cov + eps I, Cov the unbiased covariance. For an invertible Cov take sub_batch above d. `eps` is lifted to the
+    rounding level of Cov, which keeps the gradient finite when it is singular; when all rows are equal v and the gradient are zero.
+
+    Args:
+        key: random key of the cut; the same on every device.
+        z: embeddings of the views, [V, N, d], V >= 2.
+        sub_batch: rows whitened together; a smaller batch is whitened as one.
+        eps: shrinkage of the covariance to the identity.
+        axis_name: axis of a parallel map over which the batch is split; embeddings are gathered over it.
+
+    Returns:
+        The loss [] and its term.
+
+    Raises:
+        ValueError: unless z has shape [V, N, d] and `sub_batch` divides the rows of all devices.
+        TypeError: unless z is a floating-point array.
+
+    Reference: Ermolov, Siarohin, Sangineto, Sebe, "Whitening for Self-Supervised Representation Learning", 2021, arXiv 2007.06346.
+    """
+    check_views("z", z, min_views=2)
+    z = all_gather_if(at_least_float32(z), axis_name, axis=1)
+    views, count, d = z.shape
+    check_count("z", count)
+    size = min(sub_batch, count)
+    if size < 2 or count % size:
+        raise ValueError(f"sub_batch must be at least 2 and divide the {count} rows of z, got {sub_batch}; drop the rows left over")
+    rows = jax.random.permutation(key, count).reshape(-1, size)
+    whitened = jax.vmap(jax.vmap(lambda part: whiten(part, eps)))(z[:, rows])
+    unit = l2_normalise(whitened).reshape(views, count, d)
+    distances = [2 - 2 * jnp.mean(jnp.sum(unit[i] * unit[j], axis=-1)) for i, j in combinations(range(views), 2)]
+    loss = jnp.mean(jnp.stack(distances))
+    return loss, WMseTerms(loss)
+
+
+def whiten(z: Embedding, eps: float) -> Embedding:
+    """L^-1 (z - mean) for every row, with L L^T = (1 - eps) Cov + eps I, [N, d]."""
+    cov = covariance(z)
+    floor = jnp.maximum(eps, rounding_level(cov) + 1e-12)
+    factor = jnp.linalg.cholesky((1 - eps) * cov + floor * jnp.eye(z.shape[1], dtype=cov.dtype))
+    return jax.scipy.linalg.solve_triangular(factor, centre(z).T, lower=True).T

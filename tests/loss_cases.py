@@ -1,0 +1,147 @@
+"""Every loss behind one signature, with its NumPy twin and the properties it is expected to have (or not to have).
+
+a, b [N, d] are two views. Losses of several views see [a, b, a - b]; everything else they need is drawn here, once and for width WIDTH.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import reference
+
+from sslx import losses
+
+WIDTH = 5
+KEY = jax.random.key(3)
+ALL = frozenset({"permutation", "rotation", "translation", "scale", "swap"})
+
+
+class Case(NamedTuple):
+    """`loss(a, b, axis_name=None)` and `twin(a, b)` give (loss, terms)."""
+
+    loss: Callable
+    twin: Callable
+    holds: frozenset  # the invariances it has; those left out it must not have
+    gradient: str = "both"  # the arguments whose gradient is that of the value: "both", "first" or "" (IsoLoss)
+    per_sample: bool = False  # a mean over samples: the gradient needs no collective, the value does
+    largest_scale: float = 1e3  # up to where float32 keeps 1e-5 (periodic losses lose their angle)
+
+
+def stacked(a, b):
+    return (jnp if isinstance(a, jax.Array) else np).stack([a, b, a - b])
+
+
+def constants(width):
+    """A symmetric positive definite predictor, unit directions and two draws of random features."""
+    r = np.random.default_rng(7)
+    root = r.normal(size=(width, width)) / width**0.5
+    directions = reference.unit_rows(r.normal(size=(7, width)))
+    draws = [losses.RandomFeatures(r.normal(size=(11, width)) / width**0.5, r.uniform(0, 6, size=11)) for _ in range(2)]
+    return root @ root.T + 0.1 * np.eye(width), directions, draws
+
+
+def cases(width=WIDTH, sub_batch=8):
+    """The table, for embeddings of this width."""
+    predictor, directions, draws = constants(width)
+    rotated = frozenset({"permutation", "rotation", "swap"})
+    cosines = frozenset({"permutation", "rotation", "scale"})
+    jax_draws = [losses.RandomFeatures(*map(jnp.asarray, draw)) for draw in draws]
+
+    def two(loss, twin, holds, **options):
+        return Case(loss, twin, frozenset(holds), **options)
+
+    def views(loss, twin, holds, **options):
+        return Case(
+            lambda a, b, axis_name=None: loss(stacked(a, b), axis_name=axis_name),
+            lambda a, b: twin(stacked(a, b)),
+            frozenset(holds),
+            **options,
+        )
+
+    def online(loss):
+        return lambda a, b, axis_name=None: loss(a, b, a - b, axis_name=axis_name)
+
+    def corinfomax(a, b, axis_name=None):
+        return losses.corinfomax(a, b, losses.corinfomax_init(a.shape[1]), axis_name=axis_name)[:2]
+
+    def sub_batches(z):
+        return np.asarray(jax.random.permutation(KEY, z.shape[1])).reshape(-1, sub_batch)
+
+    def lejepa_directions(z):
+        return reference.unit_rows(np.asarray(jax.random.normal(KEY, (6, z.shape[2]), z.dtype), np.float64))
+
+    def random_hsic_twin(z):
+        return reference.ssl_hsic(z, *[losses.imq_features(k, z.shape[2], features=9, dtype=z.dtype) for k in jax.random.split(KEY)])
+
+    start = (np.zeros(width), np.zeros(width), np.eye(width), np.eye(width))
+    return {
+        "vicreg": two(losses.vicreg, reference.vicreg, {"permutation", "translation", "swap"}),
+        "barlow_twins": two(losses.barlow_twins, reference.barlow_twins, {"permutation", "translation", "swap"}),
+        "nt_xent": two(losses.nt_xent, reference.nt_xent, cosines | {"swap"}),
+        "spectral_contrastive": two(losses.spectral_contrastive, reference.spectral_contrastive, rotated),
+        "euclidean": two(losses.euclidean, reference.euclidean, rotated | {"translation"}, gradient="first", per_sample=True),
+        "cosine": two(losses.cosine, reference.cosine, cosines | {"swap"}, gradient="first", per_sample=True),
+        "iso_euclidean": two(
+            lambda a, b, axis_name=None: losses.iso_euclidean(a, b, jnp.asarray(predictor, a.dtype), axis_name=axis_name),
+            lambda a, b: reference.iso_euclidean(a, b, predictor),
+            {"permutation"},
+            gradient="",
+            per_sample=True,
+        ),
+        "iso_cosine": two(
+            lambda a, b, axis_name=None: losses.iso_cosine(a, b, jnp.asarray(predictor, a.dtype), axis_name=axis_name),
+            lambda a, b: reference.iso_cosine(a, b, predictor),
+            {"permutation", "scale"},
+            gradient="",
+            per_sample=True,
+        ),
+        "vicreg_logdet": two(losses.vicreg_logdet, partial(reference.vicreg_entropy, entropy_of=reference.logdet_entropy), ALL - {"scale"}),
+        "vicreg_pairdist": two(
+            losses.vicreg_pairdist,
+            partial(reference.vicreg_entropy, entropy_of=reference.pairdist_entropy),
+            ALL - {"scale"},
+            gradient="",
+        ),
+        "byol_logdet": two(
+            online(losses.byol_logdet),
+            lambda a, b: reference.byol_entropy(a, b, a - b, reference.logdet_entropy),
+            rotated,
+            gradient="first",
+        ),
+        "byol_pairdist": two(
+            online(losses.byol_pairdist),
+            lambda a, b: reference.byol_entropy(a, b, a - b, reference.pairdist_entropy),
+            rotated,
+            gradient="",
+        ),
+        "mec": two(losses.mec, reference.mec, cosines | {"swap"}),
+        "total_coding_rate": views(losses.total_coding_rate, reference.total_coding_rate, rotated),
+        "emp_ssl": views(losses.emp_ssl, reference.emp_ssl, cosines),
+        "mmcr": views(partial(losses.mmcr, lam=0.3), partial(reference.mmcr, lam=0.3), cosines),
+        "w_mse": views(
+            partial(losses.w_mse, KEY, sub_batch=sub_batch),
+            lambda z: reference.w_mse(z, sub_batches(z)),
+            {"translation", "scale", "swap"},
+        ),
+        "sigreg": two(
+            lambda a, b, axis_name=None: losses.sigreg(a - b, jnp.asarray(directions, a.dtype), axis_name=axis_name),
+            lambda a, b: reference.sigreg(a - b, directions),
+            {"permutation", "translation", "swap"},
+            largest_scale=10,
+        ),
+        "lejepa": views(
+            partial(losses.lejepa, KEY, slices=6), lambda z: reference.lejepa(z, lejepa_directions(z)), {"permutation"}, largest_scale=10
+        ),
+        "ssl_hsic": views(
+            lambda z, axis_name=None: losses.ssl_hsic(z, *jax_draws, axis_name=axis_name),
+            lambda z: reference.ssl_hsic(z, *draws),
+            {"permutation"},
+            largest_scale=10,
+        ),
+        "ssl_hsic_random": views(partial(losses.ssl_hsic_random, KEY, features=9), random_hsic_twin, {"permutation"}, largest_scale=10),
+        "corinfomax": two(corinfomax, lambda a, b: reference.corinfomax(a, b, start), rotated),
+        "matrix_ssl": two(losses.matrix_ssl, reference.matrix_ssl, {"permutation", "rotation", "translation"}),
+    }
