@@ -1,0 +1,87 @@
+"""The one type of this room: an eigenmode flow, a tuple of pure functions.
+
+Shapes: M modes; `lam` [..., M] is a state (a flow with two numbers per mode has [..., 2, M] and says so); t [...] times.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+
+class EigenFlow(NamedTuple):
+    """Gradient flow of the eigenmodes of a linear network, d lam/dt = velocity(lam).
+
+    A field that theory does not give is None. The functions are pure: they can be jitted, vmapped and differentiated.
+    """
+
+    velocity: Callable[[Array], Array]
+    """`velocity(lam[..., M]) -> [..., M]`"""
+    solution: Callable[[ArrayLike, Array], Array] | None = None
+    """`solution(t[...], lam0[M]) -> [..., M]`, inf after a blow-up"""
+    invariant: Callable[[ArrayLike, Array], Array] | None = None
+    """`invariant(t[...], lam[..., M]) -> [...]`, constant along a trajectory"""
+    fixed_points: Callable[[Array], Array] | None = None
+    """`fixed_points(lam0[M]) -> [K, M]`"""
+    arrival: Callable[[ArrayLike, Array], Array] | None = None
+    """`arrival(level, lam0[M]) -> [M]`, the time a mode takes from lam0 to `level`; inf where it never gets there"""
+    threshold: float | None = None
+    """The weight decay above which every mode collapses"""
+
+
+def floating(*xs: ArrayLike) -> tuple[Array, ...]:
+    """The arguments as arrays of one real type: the widest that comes in, and at least float32."""
+    dtype = jnp.promote_types(jnp.result_type(*xs), jnp.float32)
+    return tuple(jnp.asarray(x, dtype) for x in xs)
+
+
+def decoupled_solution(
+    velocity: Callable[[Array], Array], solve: Callable[[Array, Array], Array]
+) -> Callable[[ArrayLike, ArrayLike], Array]:
+    """`solution(t[...], lam0[M]) -> [..., M]` of modes that do not see each other, with exact derivatives however `solve` works.
+
+    For every flow of one variable  d lam/dt = v(lam)  and  d lam/d lam0 = v(lam)/v(lam0).  At a fixed point, and next to a
+    stable one, the ratio is  e^{v'(lam0) t}.  After a blow-up both are given as 0.
+
+    Args:
+        velocity: v, elementwise.
+        solve: `solve(t, lam0)`, elementwise on two arrays that broadcast.
+    """
+
+    @jax.custom_jvp
+    def solved(t, lam0):
+        return solve(t, lam0)
+
+    @solved.defjvp
+    def derivative(primals, tangents):
+        (t, lam0), (t_dot, lam0_dot) = primals, tangents
+        lam = solved(t, lam0)
+        finite = jnp.isfinite(lam)
+        v = velocity(jnp.where(finite, lam, 1.0))
+        return lam, jnp.where(finite, v * t_dot + _sensitivity(velocity, t, lam0, v) * lam0_dot, 0.0)
+
+    def solution(t: ArrayLike, lam0: ArrayLike) -> Array:
+        t, lam0 = floating(t, lam0)
+        return solved(t[..., None], lam0)
+
+    return solution
+
+
+def _sensitivity(velocity: Callable[[Array], Array], t: Array, lam0: Array, v: Array) -> Array:
+    """v(lam)/v(lam0), or e^{v'(lam0) t} where v(lam0) is 0 or, next to a stable fixed point, has lost half its digits.
+
+    The test  |v v''| <= sqrt(eps) v'^2  is that of a simple root: at a double one v v''/v'^2 is 1/2 however close it is.
+    """
+
+    def slope(x):
+        return jax.jvp(velocity, (x,), (jnp.ones_like(x),))[1]
+
+    v0 = velocity(lam0)
+    v1, v2 = jax.jvp(slope, (lam0,), (jnp.ones_like(lam0),))
+    close = (v1 < 0) & (jnp.abs(v0 * v2) <= jnp.finfo(v0.dtype).eps ** 0.5 * v1**2)
+    fixed = (v0 == 0) | close
+    limit = jnp.log(jnp.finfo(v0.dtype).max) - 1  # finite, so that an unneeded derivative times 0 is 0
+    return jnp.where(fixed, jnp.exp(jnp.minimum(jnp.where(fixed, v1, 0.0) * t, limit)), v / jnp.where(fixed, 1.0, v0))
