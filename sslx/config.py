@@ -115,7 +115,9 @@ def in_range(name: str, value: Any, low: float, high: float, *, open_below: bool
     """Raise ConfigError unless `value` is a finite number from `low` to `high`."""
     number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if not number or not low <= value <= high or (open_below and value == low):
-        raise ConfigError(f"{name} must be a number {'above' if open_below else 'from'} {low} {'up to' if open_below else 'to'} {high}, got {value!r}")
+        raise ConfigError(
+            f"{name} must be a number {'above' if open_below else 'from'} {low} {'up to' if open_below else 'to'} {high}, got {value!r}"
+        )
 
 
 def check_fields(fields: Mapping[str, Any]) -> None:

@@ -39,9 +39,7 @@ class Online(NamedTuple):
 class MethodLoss(Protocol):
     """One signature for two-view, many-view, stateful, random and scheduled losses; terms is a NamedTuple of scalars."""
 
-    def __call__(
-        self, online: Online, target: Views, state: Any, key: Array, step: Array, axis_name: AxisName
-    ) -> tuple[Scalar, Any, Any]:
+    def __call__(self, online: Online, target: Views, state: Any, key: Array, step: Array, axis_name: AxisName) -> tuple[Scalar, Any, Any]:
         """Loss, its terms and the method's new state."""
         ...
 
@@ -97,8 +95,8 @@ def closed_form(loss: Callable[..., tuple[Scalar, Any]], predictor: Callable[[Ar
     authors' code does (github.com/fmi-basel/implicit-var-reg).
     """
 
-    def apply(online: Online, target: Views, corr: Array, key: Array, step: Array, axis_name: AxisName) -> tuple[Scalar, Any, Array]:
-        parts = []
+    def apply(online: Online, target: Views, state: Array, key: Array, step: Array, axis_name: AxisName) -> tuple[Scalar, Any, Array]:
+        corr, parts = state, []
         for z, other in ((online.z[0], target[1]), (online.z[1], target[0])):
             corr = predictors.correlation_update(corr, z, decay=decay, axis_name=axis_name).astype(corr.dtype)
             parts.append(loss(z, other, predictor(corr), axis_name=axis_name))
@@ -156,9 +154,7 @@ def byol(*, target: str = "ema", ema: float = 0.99, distance: str = "cosine") ->
 
 def simsiam() -> Method:
     """SimSiam (Chen and He, 2021, arXiv:2011.10566); its loss is twice the published one, which averages the two orders."""
-    return Method(
-        cross_views(losses.cosine), HeadSize(2048, 2048, layers=3, final_norm=True), predictor=HeadSize(512, 2048)
-    )
+    return Method(cross_views(losses.cosine), HeadSize(2048, 2048, layers=3, final_norm=True), predictor=HeadSize(512, 2048))
 
 
 def directpred(

@@ -47,7 +47,7 @@ def lift(mode: str = "auto", devices: int | None = None) -> Lift:
     return _pmap_lift(chosen) if mode == "pmap" else _jit_lift(chosen)
 
 
-def _jit_lift(devices: list[jax.Device]) -> Lift:
+def _jit_lift(devices: list[Any]) -> Lift:
     # Auto axes: with the explicit ones that make_mesh defaults to, z_a.T @ z_b over a sharded batch is a sharding error.
     mesh = jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
     everywhere, split = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec(AXIS))
@@ -60,10 +60,10 @@ def _jit_lift(devices: list[jax.Device]) -> Lift:
     )
 
 
-def _pmap_lift(devices: list[jax.Device]) -> Lift:
+def _pmap_lift(devices: list[Any]) -> Lift:
     width = len(devices)
 
-    def shard(batch: Tree) -> Tree:
+    def shard(batch: Any) -> Any:
         return jax.tree.map(lambda x: x.reshape(width, x.shape[0] // width, *x.shape[1:]), batch)
 
     return Lift(

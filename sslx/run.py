@@ -13,19 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from sslx import data, evaluate, folder as folders, geometry, parallel
+from sslx import data, evaluate, folder as folders, geometry
 from sslx.assemble import Inputs, Parts, assemble, build_network, encoder_variables, initial_state, inputs_of
-from sslx.augment import RECIPES
+from sslx.augment import RECIPES, make_views
 from sslx.checkpoint import Checkpoints
 from sslx.config import Config
 from sslx.data import Dataset
 from sslx.folder import FolderError, RunFolder
 from sslx.models import encoder
-from sslx.report import write_report
-from sslx.train import TrainState, batches, make_step, train
+from sslx.report import render
+from sslx.train import Batch, TrainState, batches, make_step, train
 
 LOG_EVERY = 20
 SPECTRUM_IMAGES = 25_600  # as many as RankMe's authors use
@@ -75,7 +76,7 @@ def pretrain(config: Config, *, out: str | Path | None = None, resume: bool = Fa
         "steps": parts.steps,
         **score_encoder(config, parts.dataset, state),
         "baselines": {
-            "random": accuracies(config, parts.dataset, encoder_variables(first)),
+            "random": evaluate.evaluate(*encode(config, parts.dataset, encoder_variables(first)), parts.dataset),
             "raw": evaluate.evaluate(
                 evaluate.raw_pixels(parts.dataset.train_images), evaluate.raw_pixels(parts.dataset.test_images), parts.dataset
             ),
@@ -84,29 +85,26 @@ def pretrain(config: Config, *, out: str | Path | None = None, resume: bool = Fa
         **provenance(),
     }
     folders.write_json(run.summary, summary)
-    write_report(run)
+    run.report.write_text(render(summary, *report_material(config, parts, run, state)))
     return summary
 
 
-def fit(
-    config: Config, parts: Parts, run: RunFolder, checkpoints: Checkpoints, state: TrainState, start: int, watch: Watch
-) -> TrainState:
+def fit(config: Config, parts: Parts, run: RunFolder, checkpoints: Checkpoints, state: TrainState, start: int, watch: Watch) -> TrainState:
     """Train from step `start` to the end, writing metrics, validation records and checkpoints."""
     images, labels = parts.dataset.train_images, parts.dataset.train_labels
     split = evaluate.validation_split(labels)
     rows = split.kept if parts.method.target == "labels" else np.arange(len(images))  # a supervised run leaves out validation images
     inputs, lift = inputs_of(parts.dataset), parts.lift
     network = build_network(config, inputs, axis_name=lift.axis_name)
-    step = make_step(
-        network, parts.method, parts.optimizer, RECIPES[config.views], total_steps=parts.steps, axis_name=lift.axis_name
-    )
-    stream = map(lift.shard, batches(images[rows], labels[rows], config.batch_size, seed=config.seed, start=start))
+    step = make_step(network, parts.method, parts.optimizer, RECIPES[config.views], total_steps=parts.steps, axis_name=lift.axis_name)
+    shuffled = batches(images[rows], labels[rows], config.batch_size, seed=config.seed, start=start)
+    stream = (Batch(*lift.shard(batch)) for batch in shuffled)
     embed = evaluate.jitted(build_network(config, inputs).apply)
     save_every = config.checkpoint_every or max(1, parts.steps // 8)
     every = math.gcd(save_every, LOG_EVERY)
     for event in train(lift.step(step), lift.replicate(state), stream, start=start, stop=parts.steps, every=every):
         if event.step % LOG_EVERY == 0 or event.step == parts.steps:
-            record = {"step": event.step, "learning_rate": float(parts.schedule(event.step - 1)), **event.metrics[-1]}
+            record = {"step": event.step, "learning_rate": float(np.asarray(parts.schedule(event.step - 1))), **event.metrics[-1]}
             folders.append_lines(run.metrics, [record])
             watch("log", record)
         if event.step % save_every == 0 or event.step == parts.steps:
@@ -119,6 +117,21 @@ def fit(
     return state
 
 
+def report_material(config: Config, parts: Parts, run: RunFolder, state: TrainState) -> tuple[Any, ...]:
+    """What the report draws: records, view examples, and features of the test images."""
+    dataset = parts.dataset
+    sample = jnp.asarray(dataset.train_images[:12], jnp.float32) / 255
+    views = make_views(state.key, sample, jnp.arange(len(sample)), RECIPES[config.views])
+    return (
+        folders.read_lines(run.metrics),
+        folders.read_lines(run.validation),
+        np.concatenate([sample[None], views]),
+        evaluate.extract(frozen(config), encoder_variables(state), dataset.test_images),
+        dataset.test_labels,
+        dataset.classes,
+    )
+
+
 def score_encoder(config: Config, dataset: Dataset, state: TrainState) -> dict[str, Any]:
     """The accuracies of the trained encoder, and RankMe and efficiency of the embedding of the training images."""
     network = build_network(config, inputs_of(dataset))
@@ -126,17 +139,43 @@ def score_encoder(config: Config, dataset: Dataset, state: TrainState) -> dict[s
     _, z, _ = evaluate.extract(evaluate.jitted(network.apply), variables, dataset.train_images[:SPECTRUM_IMAGES])
     correlation = np.corrcoef(z, rowvar=False) if np.all(z.std(axis=0) > 0) else np.zeros((z.shape[1], z.shape[1]))
     return {
-        **accuracies(config, dataset, encoder_variables(state)),
-        "rankme": float(geometry.rankme(z)),
-        "efficiency": float(geometry.efficiency(correlation)),
+        **evaluate.evaluate(*encode(config, dataset, encoder_variables(state)), dataset),
+        "rankme": float(geometry.rankme(jnp.asarray(z))),
+        "efficiency": float(geometry.efficiency(jnp.asarray(correlation))),
     }
 
 
-def accuracies(config: Config, dataset: Dataset, variables: dict[str, Any], **options: Any) -> dict[str, Any]:
-    """The protocol's accuracies of an encoder with these variables."""
-    apply = evaluate.jitted(partial(encoder(config.model).apply, train=False))
-    train_features, test_features = (evaluate.extract(apply, variables, images) for images in (dataset.train_images, dataset.test_images))
-    return evaluate.evaluate(train_features, test_features, dataset, **options)
+def encode(config: Config, dataset: Dataset, variables: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Features of the training and the test images."""
+    apply = frozen(config)
+    return evaluate.extract(apply, variables, dataset.train_images), evaluate.extract(apply, variables, dataset.test_images)
+
+
+def frozen(config: Config) -> Callable[..., Array]:
+    """The encoder in inference mode, `(variables, images) -> features`, jitted."""
+    return evaluate.jitted(partial(encoder(config.model).apply, train=False))
+
+
+def assess(run: str | Path, parts: tuple[str, ...], *, save_to: str | None = None) -> dict[str, Any]:
+    """The accuracies of a finished run that `parts` asks for ("knn", "linear", "few_label").
+
+    Args:
+        run: run folder.
+        parts: which accuracies.
+        save_to: an .npz file for features, labels, test_features and test_labels.
+
+    Raises:
+        FolderError, DataError: the run or its data cannot be read, or `save_to` cannot be written.
+    """
+    config, state = load_state(run)
+    dataset = data.load(config.dataset)
+    arrays = encode(config, dataset, encoder_variables(state))
+    if save_to is not None:
+        try:
+            np.savez(save_to, features=arrays[0], labels=dataset.train_labels, test_features=arrays[1], test_labels=dataset.test_labels)
+        except OSError as error:
+            raise FolderError(f"cannot write {save_to} ({error.strerror}); choose another file") from None
+    return evaluate.evaluate(*arrays, dataset, parts=parts)
 
 
 def load(run: str | Path) -> tuple[Callable[..., Array], dict[str, Any]]:
@@ -149,7 +188,7 @@ def load(run: str | Path) -> tuple[Callable[..., Array], dict[str, Any]]:
         FolderError: the folder holds no run, or a run without a checkpoint.
     """
     config, state = load_state(run)
-    return evaluate.jitted(partial(encoder(config.model).apply, train=False)), encoder_variables(state)
+    return frozen(config), encoder_variables(state)
 
 
 def load_state(run: str | Path) -> tuple[Config, TrainState]:

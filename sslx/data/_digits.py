@@ -13,7 +13,5 @@ def digits() -> Dataset:
     images, labels = load_digits(return_X_y=True)
     images = np.round(images.reshape(-1, 8, 8, 1) * (255 / 16)).astype(np.uint8)
     labels = labels.astype(np.int32)
-    train_images, test_images, train_labels, test_labels = train_test_split(
-        images, labels, test_size=360, random_state=0, stratify=labels
-    )
-    return Dataset("digits", train_images, train_labels, test_images, test_labels, tuple(map(str, range(10))))
+    train, test = train_test_split(np.arange(len(images)), test_size=360, random_state=0, stratify=labels)
+    return Dataset("digits", images[train], labels[train], images[test], labels[test], tuple(map(str, range(10))))

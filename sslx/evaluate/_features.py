@@ -1,6 +1,7 @@
 """Features of many images through a frozen encoder, batch by batch."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -22,8 +23,13 @@ def extract(apply: Apply, variables: object, images: np.ndarray, *, batch_size: 
     for start in range(0, len(images), size):
         block = images[start : start + size]
         padded = np.concatenate([block, np.repeat(block[-1:], size - len(block), axis=0)])
-        parts.append(jax.tree.map(lambda y, n=len(block): np.asarray(y, np.float32)[:n], apply(variables, padded)))
+        parts.append(jax.tree.map(partial(first_rows, len(block)), apply(variables, padded)))
     return jax.tree.map(lambda *blocks: np.concatenate(blocks), *parts)
+
+
+def first_rows(count: int, y: Array) -> np.ndarray:
+    """The first `count` rows as float32 on the host."""
+    return np.asarray(y, np.float32)[:count]
 
 
 def unit_interval(images: Array) -> Array:

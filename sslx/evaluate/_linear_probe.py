@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-STRENGTHS = (1.0, 0.1, 10.0, 0.01, 100.0, 0.001)  # in the order in which a tie is decided
+STRENGTHS = (1.0, 0.1, 10.0, 0.01)  # in the order in which a tie is decided
 
 
 class Scaler(NamedTuple):

@@ -23,8 +23,10 @@ class Event(NamedTuple):
     metrics: list[dict[str, float]]
 
 
-def batches(images: np.ndarray, labels: np.ndarray, batch_size: int, *, seed: int, start: int = 0) -> Iterator[Batch]:
-    """Shuffled batches without end from step `start` on; each epoch is a new permutation and drops its last short batch.
+def batches(
+    images: np.ndarray, labels: np.ndarray, batch_size: int, *, seed: int, start: int = 0
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Shuffled (images, labels) without end from step `start` on; each epoch is a new permutation and drops its short batch.
 
     The order depends on seed and epoch only, so a resumed run sees the batches it would have seen.
     """
@@ -35,7 +37,7 @@ def batches(images: np.ndarray, labels: np.ndarray, batch_size: int, *, seed: in
         order = np.random.default_rng((seed, epoch)).permutation(len(images))
         for i in range(first, per_epoch):
             rows = order[i * batch_size : (i + 1) * batch_size]
-            yield Batch(images[rows], labels[rows])
+            yield images[rows], labels[rows]
             step += 1
 
 

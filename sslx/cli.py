@@ -1,0 +1,110 @@
+"""The command line: parses with tyro and calls `sslx.run`, nothing else.
+
+Exit codes: 0 done; 2 bad usage or bad input, with one line that says what was wrong and what to do; 3 training diverged.
+"""
+
+import contextlib
+import dataclasses
+import io
+import sys
+from typing import Annotated, Literal
+
+import tyro
+
+from sslx import console
+from sslx.options import PretrainOptions
+
+
+@dataclasses.dataclass(frozen=True)
+class Pretrain(PretrainOptions):
+    """Train an encoder without labels, evaluate it, and write a run folder."""
+
+    preset: Annotated[str | None, tyro.conf.Positional] = None
+    """Named settings, see `sslx list presets`; by default digits-isoloss."""
+
+    def __call__(self) -> None:
+        """Run it."""
+        console.pretrain(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate:
+    """Evaluate the frozen encoder of a run; with no option, everything the protocol has."""
+
+    run: Annotated[str, tyro.conf.Positional]
+    """Run folder."""
+    knn: bool = False
+    """Nearest neighbours."""
+    linear: bool = False
+    """Linear probe with all labels."""
+    few_label: bool = False
+    """Linear probe with 2, 5 and 10 labels per class."""
+    features: str | None = None
+    """Write features and labels of both splits to this .npz file."""
+    json: bool = False
+    """Print the result as one JSON object."""
+
+    def __call__(self) -> None:
+        """Run it."""
+        from sslx import run
+        from sslx.evaluate import PARTS
+
+        chosen = tuple(part for part in PARTS if getattr(self, part)) or (() if self.features else PARTS)
+        result = run.assess(self.run, chosen, save_to=self.features)
+        console.print_result(
+            result, console.describe_scores("trained encoder", result) if chosen else f"features are in {self.features}", self.json
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class List:
+    """List the names that the other commands take."""
+
+    what: Annotated[Literal["methods", "datasets", "presets"], tyro.conf.Positional]
+    """Which table."""
+    json: bool = False
+    """Print a JSON list."""
+
+    def __call__(self) -> None:
+        """Run it."""
+        from sslx.config import PRESETS
+        from sslx.data import DATASETS
+        from sslx.methods import METHODS
+
+        names = list({"methods": METHODS, "datasets": DATASETS, "presets": PRESETS}[self.what])
+        console.print_result(names, "\n".join(names), self.json)
+
+
+COMMANDS = {"pretrain": Pretrain, "evaluate": Evaluate, "list": List}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse, run, and turn errors of the user into one line and an exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    messages = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(messages):
+            command = tyro.extras.subcommand_cli_from_dict(
+                COMMANDS,
+                prog="sslx",
+                description="Self-supervised learning in JAX.",
+                args=arguments,
+                config=(tyro.conf.FlagCreatePairsOff,),
+            )
+    except SystemExit as end:
+        if end.code == 0:
+            return 0
+        return console.complain(one_line(messages.getvalue()))
+    return console.guarded(command)
+
+
+def one_line(boxed: str) -> str:
+    """The message inside the box that tyro draws, without its frame and its help text."""
+    words = []
+    for line in boxed.splitlines():
+        text = line.strip("│╭╰╮╯ ")
+        if set(text) <= {"─"} and words:
+            break
+        if not line.startswith(("╭", "╰")):
+            words.append(text)
+    return f"{' '.join(' '.join(words).split())} (sslx --help shows the options)"

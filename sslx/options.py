@@ -1,0 +1,87 @@
+"""The options of `sslx pretrain` and what they mean: `sslx.cli` reads them with tyro, `experiments/pretrain.py` without."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from sslx.config import PRESETS, Config, ConfigError, preset
+from sslx.folder import RunFolder
+
+DEFAULT = "digits-isoloss"
+SAME_NAME = (
+    "target", "data_dir", "model", "epochs", "steps", "batch_size", "learning_rate", "weight_decay", "seed", "parallel",
+    "checkpoint_every",
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainOptions:
+    """Train an encoder without labels, evaluate it, and write a run folder."""
+
+    preset: str | None = None
+    """Named settings, see `sslx list presets`; by default digits-isoloss."""
+    method: str | None = None
+    """Method, see `sslx list methods`; alone it means the preset digits-METHOD."""
+    dataset: str | None = None
+    """Data set, see `sslx list datasets`."""
+    data_dir: str | None = None
+    """Directory of the data; by default that of the environment variable SSLX_DATA."""
+    model: str | None = None
+    """Encoder: convnet, mlp, resnet18, ..."""
+    epochs: int | None = None
+    """Passes over the training images."""
+    steps: int | None = None
+    """Training steps, in place of epochs."""
+    batch_size: int | None = None
+    """Images per step over all devices."""
+    learning_rate: float | None = None
+    """Peak learning rate."""
+    weight_decay: float | None = None
+    """Weight decay; biases and norm parameters are left out."""
+    target: str | None = None
+    """Target network of BYOL and the closed-form predictors: ema or none."""
+    seed: int | None = None
+    """Seed of everything random."""
+    parallel: str | None = None
+    """How to run on several devices: auto, jit or pmap."""
+    checkpoint_every: int | None = None
+    """Steps between checkpoints."""
+    out: str | None = None
+    """Run folder; by default a fresh one under runs/."""
+    resume: bool = False
+    """Go on with the run in --out."""
+    json: bool = False
+    """Print the summary as one JSON object on standard output."""
+
+
+def to_config(options: PretrainOptions) -> Config:
+    """The settings that the options stand for.
+
+    Raises:
+        ConfigError: an unknown name, a value out of range, or options that contradict each other.
+        FolderError: a run to resume that cannot be read.
+    """
+    changes: dict[str, Any] = {name: value for name in SAME_NAME if (value := getattr(options, name)) is not None}
+    if options.resume and options.out and options.preset is None and options.method is None:
+        saved = RunFolder(Path(options.out)).read_config()
+        return dataclasses.replace(saved, **changes, **({"dataset": options.dataset} if options.dataset else {}))
+    return preset(preset_name(options), **changes)
+
+
+def preset_name(options: PretrainOptions) -> str:
+    """The preset that the options name: directly, or by data set and method."""
+    if options.preset is not None:
+        chosen = PRESETS[options.preset]() if options.preset in PRESETS else None
+        for name in ("method", "dataset"):
+            asked = getattr(options, name)
+            if chosen and asked is not None and asked != getattr(chosen, name):
+                raise ConfigError(f"preset {options.preset} has {name} {getattr(chosen, name)}, asked was {asked}; leave out one of them")
+        return options.preset
+    default = PRESETS[DEFAULT]()
+    method, dataset = options.method or default.method, options.dataset or default.dataset
+    known = sorted({name.split("-", 1)[1] for name in PRESETS})
+    if method not in known:
+        raise ConfigError(f"method must be one of {', '.join(known)}, got {method!r}")
+    if f"{dataset}-{method}" not in PRESETS:
+        raise ConfigError(f"there is no preset for dataset {dataset!r}; sslx list datasets names those that there are")
+    return f"{dataset}-{method}"

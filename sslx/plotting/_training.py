@@ -1,0 +1,58 @@
+"""How a run went: loss, its terms, learning rate, validation accuracy and the spectrum of the embedding."""
+
+from typing import Any
+
+import numpy as np
+
+from sslx.plotting._style import figure
+
+Records = list[dict[str, Any]]
+NOT_TERMS = ("step", "learning_rate", "gradient_norm", "loss")
+
+
+def loss_terms(metrics: Records) -> Any:
+    """The loss and each of its terms against the step; a term that equals the loss is drawn once."""
+    fig, ax = figure()
+    steps = [r["step"] for r in metrics]
+    ax.plot(steps, [r["loss"] for r in metrics], color="black", label="loss")
+    terms = [name for name in metrics[0] if name not in NOT_TERMS and any(r[name] != r["loss"] for r in metrics)]
+    for name in terms:
+        ax.plot(steps, [r[name] for r in metrics], label=name.replace("_", " "))
+    values = np.array([[r[name] for name in ("loss", *terms)] for r in metrics])
+    if values.min() > 0 and values.max() > 100 * values.min():
+        ax.set_yscale("log")
+    ax.set(xlabel="step", ylabel="loss and its terms, unweighted")
+    ax.legend(fontsize=7, frameon=False)
+    return fig
+
+
+def learning_rate(metrics: Records) -> Any:
+    """Learning rate and gradient norm against the step."""
+    fig, ax = figure()
+    steps = [r["step"] for r in metrics]
+    ax.plot(steps, [r["learning_rate"] for r in metrics], label="learning rate")
+    ax.plot(steps, [r["gradient_norm"] for r in metrics], label="gradient norm")
+    ax.set(xlabel="step", yscale="log")
+    ax.legend(fontsize=7, frameon=False)
+    return fig
+
+
+def validation_accuracy(validation: Records) -> Any:
+    """Accuracy of nearest neighbours on the validation images against the step."""
+    fig, ax = figure()
+    ax.plot([r["step"] for r in validation], [100 * r["validation_accuracy"] for r in validation], marker="o", markersize=3)
+    ax.set(xlabel="step", ylabel="kNN on validation images (%)")
+    return fig
+
+
+def spectrum(validation: Records) -> Any:
+    """Eigenvalues of the embedding covariance, one line per checkpoint from light to dark."""
+    fig, ax = figure()
+    for i, record in enumerate(validation):
+        eigenvalues = np.maximum(record["spectrum"], 1e-12)
+        shade = 0.85 * (1 - (i + 1) / len(validation))
+        label = f"step {record['step']}" if i in (0, len(validation) - 1) else None
+        ax.plot(np.arange(1, len(eigenvalues) + 1), eigenvalues, color=(shade, shade, shade + 0.15), label=label)
+    ax.set(xlabel="rank of the eigenvalue", ylabel="eigenvalue of the\nembedding covariance", yscale="log")
+    ax.legend(fontsize=7, frameon=False)
+    return fig

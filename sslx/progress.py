@@ -1,0 +1,40 @@
+"""What a person sees while a run goes on: a bar on a terminal, a line per validation anywhere else, always on standard error."""
+
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class Watcher:
+    """A context whose `watch` method is handed to `sslx.pretrain`."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeRemainingColumn())
+        self.bar = Progress(*columns, console=self.console, disable=not self.console.is_terminal)
+        self.task = self.bar.add_task("training", total=None)
+        self.steps = 0
+
+    def __enter__(self) -> "Watcher":
+        self.bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.bar.stop()
+
+    def watch(self, kind: str, record: dict[str, Any]) -> None:
+        """Show one event of a run."""
+        if kind == "start":
+            self.steps = record["steps"]
+            self.bar.update(self.task, total=self.steps)
+            self.console.print(f"run folder {record['run']}", soft_wrap=True)
+        elif kind == "log":
+            self.bar.update(self.task, completed=record["step"], description=f"training, loss {record['loss']:.4g}")
+        elif kind == "validation":
+            accuracy = 100 * record["validation_accuracy"]
+            self.console.print(f"step {record['step']}/{self.steps}: kNN on validation images {accuracy:.1f} %", soft_wrap=True)
+        elif kind == "evaluate":
+            self.bar.update(self.task, description="evaluating")
+            self.console.print("evaluating the trained encoder, the random one and raw pixels", soft_wrap=True)
