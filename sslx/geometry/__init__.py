@@ -21,6 +21,7 @@ from sslx.geometry._fisher import (
     fisher_parameters as fisher_parameters,
     fisher_parameters_operator as fisher_parameters_operator,
 )
+from sslx.geometry._gauges import Efficiencies as Efficiencies, EfficienciesByGauge as EfficienciesByGauge, efficiencies as efficiencies
 from sslx.geometry._lidar import lidar as lidar
 from sslx.geometry._neighbourhood import (
     alignment as alignment,

@@ -18,12 +18,11 @@ import numpy as np
 from jax import Array
 
 from sslx.checks import check_matrix
-from sslx.collectives import axis_size
 from sslx.geometry._effective_dimension import effective_dimension, shannon_entropy
 from sslx.geometry._lidar import lidar_from_scatter
 from sslx.geometry._neighbourhood import self_cluster_from_moment
 from sslx.geometry._spectral import power_law_exponent, rounding_level
-from sslx.moments import centre, mean, second_moment
+from sslx.moments import centre, global_count, mean, second_moment
 from sslx.typing import AnyArray, AxisName, Scalar
 
 
@@ -75,10 +74,10 @@ def update_moments(moments: Moments, z: AnyArray, *, axis_name: AxisName = None)
         rows = rows - average
         batch = Moments(np.asarray(float(len(rows))), average, rows.T @ rows)
     else:
-        n = z.shape[0] * axis_size(axis_name)
-        scatter = second_moment(centre(z, axis_name=axis_name), axis_name=axis_name) * n
-        dtype = moments.scatter.dtype
-        batch = Moments(jnp.asarray(n, dtype), mean(z, axis_name=axis_name).astype(dtype), scatter.astype(dtype))
+        rows, dtype = jnp.asarray(z), moments.scatter.dtype
+        n = global_count(rows, axis_name)
+        scatter = second_moment(centre(rows, axis_name=axis_name), axis_name=axis_name) * n
+        batch = Moments(jnp.asarray(n, dtype), mean(rows, axis_name=axis_name).astype(dtype), scatter.astype(dtype))
     return merge_moments(moments, batch)
 
 
@@ -91,7 +90,7 @@ def merge_moments(a: Moments, b: Moments) -> Moments:
     count = a.count + b.count
     share = b.count / xp.maximum(count, 1)
     shift = b.mean - a.mean
-    return Moments(count, a.mean + share * shift, a.scatter + b.scatter + a.count * share * xp.outer(shift, shift))
+    return Moments(count, a.mean + share * shift, a.scatter + b.scatter + a.count * share * shift[:, None] * shift)
 
 
 def moment_metrics(moments: Moments) -> SpectralMetrics:
@@ -157,8 +156,7 @@ def stream_metrics(batches: Iterable[AnyArray]) -> tuple[SpectralMetrics, Scalar
 
 
 def _second_moment(moments: Moments) -> AnyArray:
-    xp = np if isinstance(moments.scatter, np.ndarray) else jnp
-    return moments.scatter / moments.count + xp.outer(moments.mean, moments.mean)
+    return moments.scatter / moments.count + moments.mean[:, None] * moments.mean
 
 
 def _eigenvalues(a: AnyArray) -> Array:

@@ -1,0 +1,64 @@
+"""What every experiment script shares: its arguments, its CSV and PNG, and the verdict printed last.
+
+A script in a sub-folder reaches it with `sys.path.insert(0, str(Path(__file__).resolve().parents[1]))`.
+"""
+
+import argparse
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib import rcsetup
+from matplotlib.figure import Figure
+
+mpl.use("agg")
+
+# Okabe and Ito's colours, which people with any colour vision tell apart.
+BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PURPLE = (
+    "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
+)  # fmt: skip
+COLUMN = 3.4  # inches, one column of a two-column page
+
+mpl.rcParams.update(
+    {
+        "font.size": 8,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.prop_cycle": rcsetup.cycler(color=[BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK]),
+        "legend.frameon": False,
+        "legend.fontsize": 7,
+        "lines.linewidth": 1.4,
+        "figure.constrained_layout.use": True,
+    }
+)
+
+
+def arguments(description: str | None, default_out: str) -> argparse.Namespace:
+    """`quick`, `out` (a folder, made here) and `seed` from the command line."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a smaller run that takes seconds")
+    parser.add_argument("--out", type=Path, default=Path("runs/experiments") / default_out, help="folder for the CSV and PNG")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    return options
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """One line per mapping; the keys of the first are the header."""
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_png(path: Path, figure: Figure) -> None:
+    """The figure at print resolution."""
+    figure.savefig(path, dpi=300)
+
+
+def verdict(passed: bool, text: str) -> int:
+    """Print the verdict; the exit code of the script."""
+    print(f"{'PASS' if passed else 'FAIL'}: {text}")
+    return 0 if passed else 1
