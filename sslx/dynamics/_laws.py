@@ -1,7 +1,7 @@
 """The one-variable flows that Euclidean losses lead to, solved once for all of them: logistic, cubic and linear.
 
-A law is elementwise. Its clock is the antiderivative of 1/velocity: clock(lam(t)) - clock(lam(0)) = t within each interval
-between fixed points, so it gives invariants and arrival times, and its inverse is the solution.
+A law is elementwise. Its clock is an antiderivative of 1/velocity, and elapsed(lam0, lam) = clock(lam) - clock(lam0) is the time
+from lam0 to lam between two fixed points: it gives invariants and arrival times, and its inverse is the solution.
 """
 
 from collections.abc import Callable
@@ -23,6 +23,7 @@ class Law(NamedTuple):
 
     velocity: Elementwise
     clock: Elementwise
+    elapsed: Callable[[Array, Array], Array]
     solve: Callable[[Array, Array], Array]
     fixed: tuple[float, ...]
 
@@ -48,7 +49,7 @@ def eigen_flow(law: Law, threshold: float | None = None) -> EigenFlow:
         end = law.solve(jnp.asarray(jnp.inf, lam0.dtype), lam0)
         reached = (level - lam0) * (end - level) > 0
         start, goal = jnp.where(reached, lam0, 1.0), jnp.where(reached, level, 1.0)
-        return jnp.where(level == lam0, 0.0, jnp.where(reached, law.clock(goal) - law.clock(start), jnp.inf))
+        return jnp.where(level == lam0, 0.0, jnp.where(reached, law.elapsed(start, goal), jnp.inf))
 
     def velocity(lam: ArrayLike) -> Array:
         return law.velocity(*floating(lam))
@@ -78,7 +79,7 @@ def logistic(rate: float, capacity: float) -> Law:
         blown_up = size <= 0
         return jnp.where(still, lam0, jnp.where(blown_up, jnp.inf, start / jnp.where(blown_up, 1.0, size)))
 
-    return Law(velocity, clock, solve, (0.0, capacity) if capacity > 0 else (0.0,))
+    return Law(velocity, clock, _difference(clock), solve, (0.0, capacity) if capacity > 0 else (0.0,))
 
 
 def cubic(rate: float, low: float, high: float) -> Law:
@@ -95,7 +96,8 @@ def cubic(rate: float, low: float, high: float) -> Law:
         return jnp.where(lam0 == low, low, jnp.where(lam0 > low, high, 0.0)).astype(lam0.dtype)
 
     fixed = tuple(sorted({0.0, max(low, 0.0), high}))
-    return Law(velocity, clock, _by_bisection(velocity, clock, end), fixed)
+    elapsed = _difference(clock)
+    return Law(velocity, clock, elapsed, _by_bisection(velocity, elapsed, end), fixed)
 
 
 def cubic_without_roots(rate: float, middle: float, offset: float) -> Law:
@@ -105,12 +107,16 @@ def cubic_without_roots(rate: float, middle: float, offset: float) -> Law:
     def velocity(lam):
         return -rate * lam * ((lam - middle) ** 2 + offset)
 
-    def clock(lam):
-        x = lam - middle
-        turn = middle / depth * jnp.arctan(x / depth)
-        return -(jnp.log(lam) - jnp.log(x**2 + offset) / 2 + turn) / (rate * (middle**2 + offset))
+    def elapsed(lam0, lam):
+        x0, x = lam0 - middle, lam - middle
+        turn = middle / depth * jnp.arctan2(depth * (x - x0), offset + x * x0)
+        fall = jnp.log(lam / lam0) - jnp.log((x**2 + offset) / (x0**2 + offset)) / 2
+        return -(fall + turn) / (rate * (middle**2 + offset))
 
-    return Law(velocity, clock, _by_bisection(velocity, clock, jnp.zeros_like), (0.0,))
+    def clock(lam):
+        return elapsed(jnp.full_like(lam, middle), lam)
+
+    return Law(velocity, clock, elapsed, _by_bisection(velocity, elapsed, jnp.zeros_like), (0.0,))
 
 
 def hyperbolic(speed: float, high: float) -> Law:
@@ -142,27 +148,35 @@ def _log_ratio(shift: float, x: Array, shifted: Array) -> Array:
     return jnp.where(small, near, jnp.log(jnp.abs(jnp.where(small, 1.0, shifted / jnp.where(small, 1.0, x))))) / shift
 
 
-def _by_bisection(velocity: Elementwise, clock: Elementwise, end: Elementwise) -> Callable[[Array, Array], Array]:
-    """The inverse of a clock that runs from each start to `end(start)`, by bisection over the floating-point numbers themselves.
+def _difference(clock: Elementwise) -> Callable[[Array, Array], Array]:
+    def elapsed(lam0, lam):
+        return clock(lam) - clock(lam0)
+
+    return elapsed
+
+
+def _by_bisection(
+    velocity: Elementwise, elapsed: Callable[[Array, Array], Array], end: Elementwise
+) -> Callable[[Array, Array], Array]:
+    """The state at time t on the way from lam0 to `end(lam0)`, by bisection over the floating-point numbers themselves.
 
     Positive floats are ordered as their bit patterns, so as many halvings as there are bits find the last one that the mode
-    has reached by time t, at any distance from a fixed point.
+    has reached, at any distance from a fixed point.
     """
 
     def solve(t, lam0):
         t, lam0 = jnp.broadcast_arrays(t, lam0)
         bits = jnp.int64 if lam0.dtype == jnp.float64 else jnp.int32
-        target = clock(lam0) + t
 
         def halve(_, bracket):
             reached, ahead = bracket
             middle = reached + ((ahead - reached) >> 1)
-            passed = clock(lax.bitcast_convert_type(middle, lam0.dtype)) <= target
+            passed = elapsed(lam0, lax.bitcast_convert_type(middle, lam0.dtype)) <= t
             return jnp.where(passed, middle, reached), jnp.where(passed, ahead, middle)
 
         bracket = lax.bitcast_convert_type(lam0, bits), lax.bitcast_convert_type(end(lam0), bits)
         reached, ahead = lax.fori_loop(0, 8 * lam0.dtype.itemsize, halve, bracket)
-        found = lax.bitcast_convert_type(jnp.where(jnp.isposinf(target), ahead, reached), lam0.dtype)
+        found = lax.bitcast_convert_type(jnp.where(jnp.isposinf(t), ahead, reached), lam0.dtype)
         return jnp.where((velocity(lam0) == 0) | (t == 0), lam0, found)
 
     return solve
