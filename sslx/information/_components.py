@@ -65,8 +65,9 @@ def mixture(means: Float[Array, "N K"], covs: ArrayLike, weights: Float[Array, "
 
 def stacked(name: str, covs: ArrayLike, means: Float[Array, "N K"]) -> Array:
     """Covariances of N components, in at least float32, with the component axis written out."""
-    covs = jnp.asarray(covs, None if hasattr(covs, "dtype") else means.dtype)
-    check_floating(name, covs)
+    if hasattr(covs, "dtype"):
+        check_floating(name, covs)
+    covs = jnp.asarray(covs, jnp.result_type(covs, means.dtype))
     n, width = means.shape
     if covs.shape[:1] not in ((), (1,), (n,)) or covs.shape[1:] not in ((), (width,), (width, width)):
         raise ValueError(

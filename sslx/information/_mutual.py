@@ -66,8 +66,8 @@ def mutual_information_bound(
     """
     check_pair("z_a", z_a, "z_b", z_b)
     n, width = z_a.shape
-    entropy_lower, entropy_upper = mixture_entropy_bounds(z_a, cov_a)
     squared = jnp.mean(_squared_error(z_a, z_b, cov_a, cov_b))
+    entropy_lower, entropy_upper = mixture_entropy_bounds(z_a, cov_a)
     v = squared / width if likelihood_variance is None else likelihood_variance
     invariance = -0.5 * (width * jnp.log(2 * jnp.pi * v) + squared / v)
     ceiling = jnp.log(jnp.asarray(n, squared.dtype))

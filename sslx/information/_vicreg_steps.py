@@ -35,7 +35,7 @@ class VICRegSteps(NamedTuple):
     correlation_gap: Scalar
 
 
-def vicreg_decomposition(z: Embedding, *, eps: float = 1e-4) -> VICRegSteps:
+def vicreg_decomposition(z: Embedding, *, eps: float | Scalar = 1e-4) -> VICRegSteps:
     """The steps from -1/2 ln det S to VICReg's variance and covariance terms on one batch, with the exact gap of each.
 
     S = cov(z) + eps I = diag(s) R diag(s).  -1/2 ln det S = -sum_k ln s_k - 1/2 ln det R; the first sum becomes a hinge by its

@@ -1,9 +1,13 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference_information as reference
 
 from sslx.information import chernoff, gaussian_kl
+
+kl = jax.jit(gaussian_kl)
+chernoff_of = jax.jit(chernoff)
 
 
 def random_pair(seed, width=3):
@@ -19,32 +23,33 @@ def jnp_all(arrays):
 
 def test_kl_and_chernoff_agree_with_numpy():
     pair = random_pair(0)
-    np.testing.assert_allclose(gaussian_kl(*jnp_all(pair)), reference.kl(*pair), rtol=1e-12)
+    np.testing.assert_allclose(kl(*jnp_all(pair)), reference.kl(*pair), rtol=1e-12)
     for alpha in (0.0, 0.3, 1.0):
-        np.testing.assert_allclose(chernoff(*jnp_all(pair), alpha=alpha), reference.chernoff(*pair, alpha), rtol=1e-11, atol=1e-13)
+        np.testing.assert_allclose(chernoff_of(*jnp_all(pair), alpha=alpha), reference.chernoff(*pair, alpha), rtol=1e-11, atol=1e-13)
 
 
 def test_they_agree_with_the_integrals_in_one_dimension():
     z = np.linspace(-30.0, 30.0, 200_001)
     p, q = (np.exp(-((z - m) ** 2) / (2 * s)) / np.sqrt(2 * np.pi * s) for m, s in ((0.5, 0.8), (-1.0, 2.5)))
     pair = (jnp.array([0.5]), 0.8, jnp.array([-1.0]), 2.5)
-    np.testing.assert_allclose(gaussian_kl(*pair), np.trapezoid(p * (np.log(p) - np.log(q)), z), rtol=1e-9)
-    np.testing.assert_allclose(chernoff(*pair, alpha=0.3), -np.log(np.trapezoid(p**0.3 * q**0.7, z)), rtol=1e-9)
+    np.testing.assert_allclose(kl(*pair), np.trapezoid(p * (np.log(p) - np.log(q)), z), rtol=1e-9)
+    np.testing.assert_allclose(chernoff_of(*pair, alpha=0.3), -np.log(np.trapezoid(p**0.3 * q**0.7, z)), rtol=1e-9)
 
 
 @pytest.mark.parametrize("shape", [(), (3,)])
 def test_variances_and_diagonals_equal_matrices(shape):
     m_p, _, m_q, _ = jnp_all(random_pair(1))
-    s_p, s_q = jnp.broadcast_to(0.4, shape), jnp.linspace(0.5, 2.0, 3) if shape else jnp.asarray(1.7)
-    full_p, full_q = (jnp.diag(jnp.broadcast_to(s, (3,))) for s in (s_p, s_q))
-    np.testing.assert_allclose(gaussian_kl(m_p, s_p, m_q, s_q), gaussian_kl(m_p, full_p, m_q, full_q), rtol=1e-12)
-    np.testing.assert_allclose(chernoff(m_p, s_p, m_q, s_q, alpha=0.2), chernoff(m_p, full_p, m_q, full_q, alpha=0.2), rtol=1e-12)
+    s_p, s_q = np.broadcast_to(0.4, shape), np.linspace(0.5, 2.0, 3) if shape else np.array(1.7)
+    full_p, full_q = (jnp.asarray(np.diag(np.broadcast_to(s, (3,)))) for s in (s_p, s_q))
+    s_p, s_q = jnp.asarray(s_p), jnp.asarray(s_q)
+    np.testing.assert_allclose(kl(m_p, s_p, m_q, s_q), kl(m_p, full_p, m_q, full_q), rtol=1e-12)
+    np.testing.assert_allclose(chernoff_of(m_p, s_p, m_q, s_q, alpha=0.2), chernoff_of(m_p, full_p, m_q, full_q, alpha=0.2), rtol=1e-12)
 
 
 def test_chernoff_is_below_alpha_kl_and_swaps_with_alpha():
     m_p, s_p, m_q, s_q = jnp_all(random_pair(2))
-    assert 0 < chernoff(m_p, s_p, m_q, s_q, alpha=0.3) < 0.3 * gaussian_kl(m_p, s_p, m_q, s_q)
-    np.testing.assert_allclose(chernoff(m_p, s_p, m_q, s_q, alpha=0.3), chernoff(m_q, s_q, m_p, s_p, alpha=0.7), rtol=1e-12)
+    assert 0 < chernoff_of(m_p, s_p, m_q, s_q, alpha=0.3) < 0.3 * kl(m_p, s_p, m_q, s_q)
+    np.testing.assert_allclose(chernoff_of(m_p, s_p, m_q, s_q, alpha=0.3), chernoff_of(m_q, s_q, m_p, s_p, alpha=0.7), rtol=1e-12)
 
 
 @pytest.mark.usefixtures("without_typing_hook")

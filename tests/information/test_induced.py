@@ -3,7 +3,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.scipy.stats import norm
+import scipy.stats
 
 from sslx.information import (
     boundary_distance,
@@ -31,7 +31,7 @@ class Encoder(nn.Module):
 @pytest.fixture(scope="module")
 def network():
     model, x = Encoder(), jax.random.normal(jax.random.key(0), (4, 4, 1), jnp.float64)
-    variables = model.init(jax.random.key(1), x[None])
+    variables = jax.jit(model.init)(jax.random.key(1), x[None])
     variables = {**variables, "batch_stats": jax.tree.map(lambda a: a + 0.3, variables["batch_stats"])}
 
     def f(image):
@@ -46,19 +46,20 @@ def network():
 
 def test_affine_map_is_exact_inside_the_region(network):
     f, pre_activations, x = network
-    a, b = jax.jit(lambda x: local_affine(f, x))(x)
+    inside = jax.jit(lambda x, other: same_region(pre_activations, x, other))
+    error = jax.jit(lambda x, step: linearisation_error(f, x, step))
+    a, b = (np.asarray(m) for m in jax.jit(lambda x: local_affine(f, x))(x))
     assert a.shape == (3, 16)
     assert b.shape == (3,)
-    distance = boundary_distance(pre_activations, x)
-    step = jax.random.normal(jax.random.key(2), x.shape, jnp.float64)
-    step = 0.99 * distance * step / jnp.linalg.norm(step)
+    distance = float(jax.jit(lambda x: boundary_distance(pre_activations, x))(x))
+    direction = np.random.default_rng(2).standard_normal(x.shape)
+    step, far = (length * direction / np.linalg.norm(direction) for length in (0.99 * distance, 10.0))
     assert distance > 0
-    assert same_region(pre_activations, x, x + step)
-    np.testing.assert_allclose(f(x + step), a @ (x + step).ravel() + b, rtol=1e-12)
-    assert linearisation_error(f, x, step) < 1e-12
-    far = x + 10 * step / distance
-    assert not same_region(pre_activations, x, far)
-    assert linearisation_error(f, x, far - x) > 1e-2
+    assert inside(x, x + step)
+    np.testing.assert_allclose(f(x + step), a @ np.ravel(x + step) + b, rtol=1e-12)
+    assert error(x, jnp.asarray(step)) < 1e-12
+    assert not inside(x, x + far)
+    assert error(x, jnp.asarray(far)) > 1e-2
 
 
 def test_boundary_is_reached_at_its_distance():
@@ -69,65 +70,82 @@ def test_boundary_is_reached_at_its_distance():
 
 def test_induced_gaussian_is_the_push_forward_of_an_affine_map():
     rng = np.random.default_rng(0)
-    w, c, root, x = (jnp.asarray(rng.standard_normal(s)) for s in ((3, 4), (3,), (4, 4), (4,)))
+    w, c, root, x = (rng.standard_normal(s) for s in ((3, 4), (3,), (4, 4), (4,)))
     noise = root @ root.T
-    mean, cov = induced_gaussian(lambda x: w @ x + c, x, noise)
+    push = jax.jit(lambda x, noise: induced_gaussian(lambda x: w @ x + c, x, noise))
+    mean, cov = push(jnp.asarray(x), jnp.asarray(noise))
     np.testing.assert_allclose(mean, w @ x + c, rtol=1e-12)
     np.testing.assert_allclose(cov, w @ noise @ w.T, rtol=1e-12)
-    np.testing.assert_allclose(induced_gaussian(lambda x: w @ x + c, x, 0.5)[1], 0.25 * w @ w.T, rtol=1e-12)
+    np.testing.assert_allclose(push(jnp.asarray(x), 0.5)[1], 0.25 * w @ w.T, rtol=1e-12)
 
 
-@pytest.mark.parametrize("form", ["scalar", "matrix"])
-def test_matrix_free_operator_equals_the_dense_covariance(network, form):
+def test_matrix_free_operator_equals_the_dense_covariance(network):
     f, _, x = network
     root = np.random.default_rng(1).standard_normal((16, 16))
-    noise = 0.3 if form == "scalar" else jnp.asarray(root @ root.T)
-    mean, cov = induced_gaussian(f, x, noise)
-    mean_free, matvec = induced_covariance_operator(f, x, noise)
-    np.testing.assert_array_equal(mean, mean_free)
-    np.testing.assert_allclose(jax.vmap(matvec)(jnp.eye(3)), cov, rtol=1e-11, atol=1e-14)
+
+    @jax.jit
+    def both(noise):
+        mean, matvec = induced_covariance_operator(f, x, noise)
+        return (mean, jax.vmap(matvec)(jnp.eye(3))), induced_gaussian(f, x, noise)
+
+    for noise in (0.3, jnp.asarray(root @ root.T)):
+        free, dense = both(noise)
+        np.testing.assert_allclose(free[0], dense[0], rtol=1e-12)
+        np.testing.assert_allclose(free[1], dense[1], rtol=1e-11, atol=1e-14)
 
 
 def test_network_outputs_under_small_noise_have_the_induced_moments(network):
     f, pre_activations, x = network
-    sigma = float(boundary_distance(pre_activations, x)) / 8  # 16 inputs: |e| is about 4 sigma
-    mean, cov = induced_gaussian(f, x, sigma)
-    noise = sigma * jax.random.normal(jax.random.key(3), (20_000, *x.shape), jnp.float64)
-    for draws in (jax.vmap(f)(x + noise), induced_samples(jax.random.key(4), f, x, sigma, samples=20_000)):
-        error = jnp.sqrt(jnp.diagonal(cov) / 20_000)
-        assert jnp.all(jnp.abs(draws.mean(0) - mean) < 5 * error)
-        np.testing.assert_allclose(jnp.cov(draws.T), cov, atol=0.05 * float(jnp.max(cov)))
+
+    @jax.jit
+    def draws(key):
+        sigma = boundary_distance(pre_activations, x) / 8  # 16 inputs: |e| is about 4 sigma
+        noise = sigma * jax.random.normal(key, (20_000, *x.shape), jnp.float64)
+        return induced_gaussian(f, x, sigma), jax.vmap(f)(x + noise), induced_samples(key, f, x, sigma, samples=20_000)
+
+    (mean, cov), *samples = draws(jax.random.key(3))
+    for values in map(np.asarray, samples):
+        assert np.all(np.abs(values.mean(0) - mean) < 5 * np.sqrt(np.diagonal(cov) / 20_000))
+        np.testing.assert_allclose(np.cov(values.T), cov, atol=0.05 * np.max(cov))
 
 
 def test_induced_mixture_is_one_gaussian_per_image(network):
     f, _, x = network
     images = jnp.stack([x, -x])
     means, covs = jax.jit(lambda images: induced_mixture(f, images, 0.1))(images)
-    mean, cov = induced_gaussian(f, -x, 0.1)
+    mean, cov = jax.jit(lambda x: induced_gaussian(f, x, 0.1))(-x)
     np.testing.assert_allclose(means[1], mean, rtol=1e-12)
     np.testing.assert_allclose(covs[1], cov, rtol=1e-11, atol=1e-15)
 
 
 def test_exit_bound_is_exact_for_one_face_and_sums_over_faces():
-    w, x, sigma = jnp.array([[3.0, 4.0], [1.0, 0.0]]), jnp.array([1.0, 1.0]), 0.7
-    offsets = jnp.array([-10.0, 1.0])
-    distances = jnp.array([0.6, 2.0])
-    one = region_exit_bound(lambda x: w[:1] @ x + offsets[:1], x, sigma)
-    np.testing.assert_allclose(one, norm.cdf(-0.6 / sigma), rtol=1e-12)
-    both = region_exit_bound(lambda x: {"a": w @ x + offsets, "dead": jnp.zeros(2)}, x, sigma)
-    np.testing.assert_allclose(both, jnp.sum(norm.cdf(-distances / sigma)), rtol=1e-12)
+    w, offsets, x = jnp.array([[3.0, 4.0], [1.0, 0.0]]), jnp.array([-10.0, 1.0]), jnp.array([1.0, 1.0])
+    exact = scipy.stats.norm.cdf(-np.array([0.6, 2.0]) / 0.7)
+    one, both = jax.jit(
+        lambda x: (
+            region_exit_bound(lambda x: w[:1] @ x + offsets[:1], x, 0.7),
+            region_exit_bound(lambda x: {"a": w @ x + offsets, "dead": jnp.zeros(2)}, x, 0.7),
+        )
+    )(x)
+    np.testing.assert_allclose(one, exact[0], rtol=1e-12)
+    np.testing.assert_allclose(both, exact.sum(), rtol=1e-12)
 
 
 def test_exit_bound_holds_for_a_network(network):
     _, pre_activations, x = network
-    distance = float(boundary_distance(pre_activations, x))
-    noise = jax.random.normal(jax.random.key(5), (4000, *x.shape), jnp.float64)
-    inside = jax.jit(jax.vmap(lambda e: same_region(pre_activations, x, x + e)))
-    for sigma in (distance / 3, distance, 10 * distance):
-        left = 1 - jnp.mean(inside(sigma * noise))
-        bound = region_exit_bound(pre_activations, x, sigma)
-        assert left <= bound + 4 * jnp.sqrt(bound / 4000)
+
+    @jax.jit
+    def exits(scale):
+        sigma = scale * boundary_distance(pre_activations, x)
+        noise = sigma * jax.random.normal(jax.random.key(5), (4000, *x.shape), jnp.float64)
+        inside = jax.vmap(lambda e: same_region(pre_activations, x, x + e))(noise)
+        return 1 - jnp.mean(inside), region_exit_bound(pre_activations, x, sigma)
+
+    for scale in (1 / 3, 1.0, 10.0):
+        left, bound = exits(scale)
+        assert left <= bound + 4 * np.sqrt(bound / 4000)
         assert bound <= 1
+    assert left > 0.5
 
 
 @pytest.mark.usefixtures("without_typing_hook")
