@@ -14,7 +14,7 @@ from jax.scipy.linalg import solve_triangular
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 
-from sslx.checks import check_floating, check_matrix
+from sslx.checks import check_matrix
 from sslx.linalg import symmetrise
 from sslx.moments import at_least_float32
 from sslx.typing import Scalar
@@ -65,9 +65,8 @@ def mixture(means: Float[Array, "N K"], covs: ArrayLike, weights: Float[Array, "
 
 def stacked(name: str, covs: ArrayLike, means: Float[Array, "N K"]) -> Array:
     """Covariances of N components, in at least float32, with the component axis written out."""
-    if hasattr(covs, "dtype"):
-        check_floating(name, covs)
-    covs = jnp.asarray(covs, jnp.result_type(covs, means.dtype))
+    covs = jnp.asarray(covs)
+    covs = covs.astype(jnp.result_type(covs, means.dtype))  # a Python number takes the means' dtype
     n, width = means.shape
     if covs.shape[:1] not in ((), (1,), (n,)) or covs.shape[1:] not in ((), (width,), (width, width)):
         raise ValueError(

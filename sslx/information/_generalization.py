@@ -148,7 +148,8 @@ def _targets(name: str, labels: Array, z: Array, num_classes: int | None) -> Flo
     if labels.ndim == 2:
         return at_least_float32(labels)
     if num_classes is None:
-        if isinstance(labels, jax.core.Tracer):
-            raise ValueError("num_classes must be given when labels are classes under jit; pass num_classes or one-hot labels")
-        num_classes = int(jnp.max(labels)) + 1
+        try:
+            num_classes = int(jnp.max(labels)) + 1
+        except jax.errors.ConcretizationTypeError:
+            raise ValueError("num_classes must be given where labels are classes under jit; or pass one-hot labels") from None
     return jax.nn.one_hot(labels, num_classes, dtype=at_least_float32(z).dtype)

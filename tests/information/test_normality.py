@@ -57,9 +57,9 @@ def test_small_noise_leaves_a_relu_network_gaussian_and_large_noise_does_not():
     rng = np.random.default_rng(2)
     w, x = jnp.asarray(rng.standard_normal((2, 8, 8))), jnp.asarray(rng.standard_normal((20, 8)))
     pvalues = pvalues_of(lambda v: w[1] @ jax.nn.relu(w[0] @ v))
-    passed = [np.mean(np.asarray(pvalues(jax.random.key(4), x, sigma)) > 0.01) for sigma in (1e-5, 3.0)]
-    assert passed[0] > 0.95
-    assert passed[1] < 0.2
+    small, large = (np.asarray(pvalues(jax.random.key(4), x, sigma)) for sigma in (1e-5, 3.0))
+    assert np.mean(small[~np.isnan(small)] > 0.01) > 0.95  # for one image every hidden unit is dead, and its outputs constant
+    assert np.mean(large[~np.isnan(large)] > 0.01) < 0.2
 
 
 @pytest.mark.usefixtures("without_typing_hook")
