@@ -5,6 +5,24 @@ A flow is an `EigenFlow`, a tuple of pure functions of the state [..., M] of its
 jax.config.update("jax_enable_x64", True). In float32 everything runs with the accuracy of float32.
 """
 
+from sslx.dynamics._analysis import (
+    collapse_threshold as collapse_threshold,
+    escape_time as escape_time,
+    linear_stability as linear_stability,
+)
+from sslx.dynamics._cosine import (
+    cosine as cosine,
+    cosine_no_predictor as cosine_no_predictor,
+    cosine_no_stop_gradient as cosine_no_stop_gradient,
+    iso_cosine as iso_cosine,
+)
+from sslx.dynamics._cosine_limits import (
+    cosine_linearised as cosine_linearised,
+    cosine_mean_field as cosine_mean_field,
+    cosine_pair as cosine_pair,
+    iso_cosine_mean_field as iso_cosine_mean_field,
+    iso_cosine_pair as iso_cosine_pair,
+)
 from sslx.dynamics._euclidean import (
     euclidean as euclidean,
     euclidean_no_predictor as euclidean_no_predictor,
@@ -13,4 +31,11 @@ from sslx.dynamics._euclidean import (
     iso_euclidean as iso_euclidean,
 )
 from sslx.dynamics._flow import EigenFlow as EigenFlow
+from sslx.dynamics._integrate import integrate as integrate
 from sslx.dynamics._lambert import lambertw as lambertw
+from sslx.dynamics._normalised import (
+    euclidean_ema_target as euclidean_ema_target,
+    euclidean_normalised as euclidean_normalised,
+    iso_euclidean_normalised as iso_euclidean_normalised,
+)
+from sslx.dynamics._simulate import simulate as simulate

@@ -43,7 +43,7 @@ def cosine(*, alpha: float = 0.5, weight_decay: float = 0.0, nodes: int = 40) ->
 
     Reference: Halvagal, Laborieux, Zenke (2023), arXiv 2212.04858, the cosine eigenspace dynamics.
     """
-    _check(alpha, weight_decay, nodes)
+    check_parameters(alpha, weight_decay, nodes)
 
     def drift(s):
         unit, lam, _ = _rescaled(s, alpha)
@@ -55,13 +55,14 @@ def cosine(*, alpha: float = 0.5, weight_decay: float = 0.0, nodes: int = 40) ->
 def iso_cosine(*, alpha: float = 0.5, weight_decay: float = 0.0, nodes: int = 40) -> EigenFlow:
     """Cosine IsoLoss: the cosine flow with the factor lam_m taken out, so that small modes are recruited as fast as large ones.
 
-    ds_m/dt = 2 sum_k lam_k (lam_k - lam_m) E[z_k^2 z_m^2/(||D z||^3 ||z||)] - 2 eta s_m.  Constant: e^{2 eta (1+alpha) t} sum_m s_m^{1+alpha}.
+    ds_m/dt = 2 sum_k lam_k (lam_k - lam_m) E[z_k^2 z_m^2/(||D z||^3 ||z||)] - 2 eta s_m.
+    e^{2 eta (1+alpha) t} sum_m s_m^{1+alpha} is constant, and without weight decay all modes end equal.
 
     Args and errors: see `cosine`.
 
     Reference: Halvagal, Laborieux, Zenke (2023), arXiv 2212.04858, the isotropic loss.
     """
-    _check(alpha, weight_decay, nodes)
+    check_parameters(alpha, weight_decay, nodes)
 
     def drift(s):
         unit, lam, scale = _rescaled(s, alpha)
@@ -80,7 +81,7 @@ def cosine_no_stop_gradient(*, alpha: float = 0.5, nodes: int = 40) -> EigenFlow
 
     Reference: the gradient of the loss of Halvagal, Laborieux, Zenke (2023), arXiv 2212.04858.
     """
-    _check(alpha, 0.0, nodes)
+    check_parameters(alpha, 0.0, nodes)
 
     def drift(s):
         unit, lam, _ = _rescaled(s, alpha)
@@ -107,7 +108,7 @@ def cosine_no_predictor(*, noise: tuple[float, float] = (0.0, 0.0), stop_gradien
 
     Reference: Halvagal, Laborieux, Zenke (2023), arXiv 2212.04858, the ablation of the predictor.
     """
-    _check(1.0, 0.0, nodes)
+    check_parameters(1.0, 0.0, nodes)
     if len(noise) != 2 or min(noise) < 0:
         raise ValueError(f"noise must be two standard deviations >= 0, (online, target), got {noise}")
     rate = (2 if stop_gradient else 4) * ((1 + noise[0] ** 2) * (1 + noise[1] ** 2) - 1)
@@ -158,7 +159,8 @@ def _rescaled(s: Array, alpha: float) -> tuple[Array, Array, Array]:
     return unit, power / largest, largest
 
 
-def _check(alpha: float, weight_decay: float, nodes: int) -> None:
+def check_parameters(alpha: float, weight_decay: float, nodes: int = 40) -> None:
+    """Raise ValueError unless alpha > 0, weight_decay >= 0 and nodes >= 2."""
     if not alpha > 0:
         raise ValueError(f"alpha must be positive, got {alpha}; 0.5 is DirectPred, 1.0 is DirectCopy")
     if not weight_decay >= 0:

@@ -15,7 +15,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from sslx.dynamics._flow import EigenFlow, decoupled_solution, floating
-from sslx.dynamics._laws import Law, cubic, cubic_without_roots, eigen_flow, hyperbolic, logistic
+from sslx.dynamics._laws import eigen_flow, hyperbolic, logistic, quadratic_bracket
 
 Noise = tuple[float, float]
 
@@ -38,11 +38,11 @@ def euclidean(*, alpha: float = 0.5, noise: Noise = (0.0, 0.0), weight_decay: fl
 
     Reference: Halvagal, Laborieux, Zenke (2023), arXiv 2212.04858, the Euclidean eigenspace dynamics.
     """
-    kappa, _ = _kappas(alpha, noise, weight_decay)
+    kappa, _ = view_variances(alpha, noise, weight_decay)
     threshold = 1 / (4 * kappa)
     if weight_decay == 0:
         return eigen_flow(hyperbolic(2 * alpha, 1 / kappa), threshold)
-    return eigen_flow(_quadratic_bracket(2 * alpha * kappa, 1 / (2 * kappa), weight_decay / kappa), threshold)
+    return eigen_flow(quadratic_bracket(2 * alpha * kappa, 1 / (2 * kappa), weight_decay / kappa), threshold)
 
 
 def iso_euclidean(*, alpha: float = 0.5, noise: Noise = (0.0, 0.0), weight_decay: float = 0.0) -> EigenFlow:
@@ -55,7 +55,7 @@ def iso_euclidean(*, alpha: float = 0.5, noise: Noise = (0.0, 0.0), weight_decay
 
     Reference: Halvagal, Laborieux, Zenke (2023), arXiv 2212.04858, the isotropic loss.
     """
-    kappa, _ = _kappas(alpha, noise, weight_decay)
+    kappa, _ = view_variances(alpha, noise, weight_decay)
     return eigen_flow(logistic(2 * alpha * kappa, (1 - weight_decay) / kappa), 1.0)
 
 
@@ -70,21 +70,21 @@ def euclidean_no_stop_gradient(*, alpha: float = 0.5, noise: Noise = (0.0, 0.0),
 
     Reference: Halvagal, Laborieux, Zenke (2023), arXiv 2212.04858, the ablation of stop-gradient.
     """
-    kappa_1, kappa_2 = _kappas(alpha, noise, weight_decay)
-    return eigen_flow(_quadratic_bracket(2 * alpha * kappa_1, 1 / kappa_1, (kappa_2 + weight_decay) / kappa_1))
+    kappa_1, kappa_2 = view_variances(alpha, noise, weight_decay)
+    return eigen_flow(quadratic_bracket(2 * alpha * kappa_1, 1 / kappa_1, (kappa_2 + weight_decay) / kappa_1))
 
 
 def euclidean_wrong_stop_gradient(*, alpha: float = 0.5, noise: Noise = (0.0, 0.0), weight_decay: float = 0.0) -> EigenFlow:
     """Euclidean loss with the stop-gradient on the predicted branch, 1/2 ||SG(W_P z_1) - z_2||^2: collapse or blow-up.
 
-    d lam/dt = 2 alpha lam (lam - kappa), kappa = 1 + noise[1]^2 + eta:  lam = kappa/(1 - (1 - kappa/lam0) e^{2 alpha kappa t}). Modes below kappa fall to
-    0; a mode above is infinite from t = -ln(1 - kappa/lam0)/(2 alpha kappa) on.
+    d lam/dt = 2 alpha lam (lam - kappa), kappa = 1 + noise[1]^2 + eta:  lam = kappa/(1 - (1 - kappa/lam0) e^{2 alpha kappa t}).
+    Modes below kappa fall to 0; a mode above is infinite from t = -ln(1 - kappa/lam0)/(2 alpha kappa) on.
 
     Args and errors: see `euclidean`.
 
     Reference: Halvagal, Laborieux, Zenke (2022), the workshop version of arXiv 2212.04858.
     """
-    _, kappa = _kappas(alpha, noise, weight_decay)
+    _, kappa = view_variances(alpha, noise, weight_decay)
     return eigen_flow(logistic(-2 * alpha, kappa + weight_decay))
 
 
@@ -100,7 +100,7 @@ def euclidean_no_predictor(*, noise: Noise = (0.0, 0.0), stop_gradient: bool = T
 
     Reference: Halvagal, Laborieux, Zenke (2023), arXiv 2212.04858, the ablation of the predictor.
     """
-    kappa_1, kappa_2 = _kappas(1.0, noise, 0.0)
+    kappa_1, kappa_2 = view_variances(1.0, noise, 0.0)
     rate = 2 * (kappa_1 - 1) if stop_gradient else 2 * (kappa_1 + kappa_2 - 2)
 
     def velocity(s: ArrayLike) -> Array:
@@ -127,21 +127,7 @@ def euclidean_no_predictor(*, noise: Noise = (0.0, 0.0), stop_gradient: bool = T
     return EigenFlow(velocity, decoupled_solution(velocity, solve), invariant, fixed_points, arrival)
 
 
-def _quadratic_bracket(rate: float, middle: float, product: float) -> Law:
-    """d lam/dt = -rate lam (lam^2 - 2 middle lam + product): by the roots of the bracket, or without them.
-
-    A discriminant that is 0 up to rounding is taken for 0: the threshold is a value that people type.
-    """
-    offset = product - middle**2
-    if abs(offset) <= 1e-15 * middle**2:
-        return cubic(rate, middle, middle)
-    if offset > 0:
-        return cubic_without_roots(rate, middle, offset)
-    high = middle + (-offset) ** 0.5
-    return cubic(rate, product / high, high)
-
-
-def _kappas(alpha: float, noise: Noise, weight_decay: float) -> Noise:
+def view_variances(alpha: float, noise: Noise, weight_decay: float) -> Noise:
     """The two view variances 1 + noise_i^2, once the arguments are checked."""
     if not alpha > 0:
         raise ValueError(f"alpha must be positive, got {alpha}; 0.5 is DirectPred, 1.0 is DirectCopy")

@@ -22,7 +22,7 @@ _TAIL = 30.0  # e-folds of each tail that are kept: e^-30 = 1e-13
 _CORE_R, _CORE_X = 1.9, 1.5  # half-widths, in units of tau, of the part that the linear stretch serves: found by trial
 
 
-def pair_expectation(s: Float[Array, "M"], lam: Float[Array, "M"], p: int, q: int, nodes: int) -> Float[Array, "M M"]:
+def pair_expectation(s: Float[Array, " M"], lam: Float[Array, " M"], p: int, q: int, nodes: int) -> Float[Array, "M M"]:
     """E[z_k^2 z_m^2 / (||D z||^p ||z||^q)] for k != m and p + q = 4, with `nodes`^2 points."""
     floor = float(jnp.finfo(s.dtype).eps) ** 0.75
     log_s = lax.stop_gradient(jnp.log(jnp.maximum(s, floor)))
@@ -42,7 +42,7 @@ def pair_expectation(s: Float[Array, "M"], lam: Float[Array, "M"], p: int, q: in
     return jnp.einsum("abk,abm->km", h * weight[..., None], h, precision=lax.Precision.HIGHEST)
 
 
-def norm_expectation(s: Float[Array, "M"], nodes: int) -> Float[Array, "M M"]:
+def norm_expectation(s: Float[Array, " M"], nodes: int) -> Float[Array, "M M"]:
     """E[z_k^2 z_m^2 / ||z||^6] for k != m and M > 2: the one-dimensional case, 1/Gamma(3) Int v^2 prod_j d_j^{-1/2} h_k h_m dv."""
     floor = float(jnp.finfo(s.dtype).eps) ** 0.75
     log_s = lax.stop_gradient(jnp.log(jnp.maximum(s, floor)))

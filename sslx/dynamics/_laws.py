@@ -97,7 +97,7 @@ def cubic(rate: float, low: float, high: float) -> Law:
 
     fixed = tuple(sorted({0.0, max(low, 0.0), high}))
     elapsed = _difference(clock)
-    return Law(velocity, clock, elapsed, _by_bisection(velocity, elapsed, end), fixed)
+    return Law(velocity, clock, elapsed, by_bisection(velocity, elapsed, end), fixed)
 
 
 def cubic_without_roots(rate: float, middle: float, offset: float) -> Law:
@@ -116,7 +116,21 @@ def cubic_without_roots(rate: float, middle: float, offset: float) -> Law:
     def clock(lam):
         return elapsed(jnp.full_like(lam, middle), lam)
 
-    return Law(velocity, clock, elapsed, _by_bisection(velocity, elapsed, jnp.zeros_like), (0.0,))
+    return Law(velocity, clock, elapsed, by_bisection(velocity, elapsed, jnp.zeros_like), (0.0,))
+
+
+def quadratic_bracket(rate: float, middle: float, product: float) -> Law:
+    """d lam/dt = -rate lam (lam^2 - 2 middle lam + product): by the roots of the bracket, or without them.
+
+    A discriminant that is 0 up to rounding is taken for 0: the threshold is a value that people type.
+    """
+    offset = product - middle**2
+    if abs(offset) <= 1e-15 * middle**2:
+        return cubic(rate, middle, middle)
+    if offset > 0:
+        return cubic_without_roots(rate, middle, offset)
+    high = middle + (-offset) ** 0.5
+    return cubic(rate, product / high, high)
 
 
 def hyperbolic(speed: float, high: float) -> Law:
@@ -155,9 +169,7 @@ def _difference(clock: Elementwise) -> Callable[[Array, Array], Array]:
     return elapsed
 
 
-def _by_bisection(
-    velocity: Elementwise, elapsed: Callable[[Array, Array], Array], end: Elementwise
-) -> Callable[[Array, Array], Array]:
+def by_bisection(velocity: Elementwise, elapsed: Callable[[Array, Array], Array], end: Elementwise) -> Callable[[Array, Array], Array]:
     """The state at time t on the way from lam0 to `end(lam0)`, by bisection over the floating-point numbers themselves.
 
     Positive floats are ordered as their bit patterns, so as many halvings as there are bits find the last one that the mode

@@ -1,0 +1,89 @@
+"""Gradient descent on an actual linear network: the ground truth for every flow.
+
+Shapes: W [M, N] maps N inputs to M modes; z = x W^T [B, M]; F = W W^T [M, M].
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jaxtyping import Float, PRNGKeyArray
+
+from sslx.checks import check_floating
+from sslx.linalg import symmetrise
+
+Loss = Callable[[Array, Array, Array], Array]
+
+
+def simulate(
+    key: PRNGKeyArray,
+    w0: Float[Array, "M N"],
+    loss: Loss,
+    *,
+    predictor: Callable[[Array], Array],
+    noise: tuple[float, float] = (0.0, 0.0),
+    learning_rate: float,
+    steps: int,
+    batch_size: int | None = None,
+    weight_decay: float = 0.0,
+) -> Float[Array, "T M"]:
+    """Train z = W x by plain gradient descent on `loss` and return the eigenvalues of F = W W^T on the way.
+
+    W <- W - learning_rate (dL/dW + weight_decay W), with W_P = predictor(F) a constant under the gradient. The views are
+    x + noise_i xi_i with x, xi_1, xi_2 ~ N(0, I). On a loss that is twice that of the theory (as mean ||p - z||^2 and 2 - 2 cos are)
+    step n is time t = 2 learning_rate n, and weight decay eta of the theory is 2 eta here.
+
+    Args:
+        key: draws the batches.
+        w0: the weights at the start, [M, N].
+        loss: `loss(z1[B, M], z2[B, M], W_P[M, M]) -> scalar`, e.g. lambda a, b, p: euclidean(a @ p, b)[0].
+        predictor: `predictor(F[M, M]) -> W_P[M, M]`.
+        noise: standard deviations of the augmentation noise of the two views.
+        learning_rate: per step.
+        steps: number of updates.
+        batch_size: samples drawn afresh for every step. None: one fixed batch of 3 N samples whose second moments are
+            exactly those of the distribution, so that a quadratic loss has its exact population gradient.
+        weight_decay: coefficient of W beside the gradient.
+
+    Returns:
+        Ascending eigenvalues of F before the first step and after each, [steps + 1, M].
+
+    Raises:
+        TypeError: for weights that are not floating-point.
+        ValueError: for weights that are not a matrix, or no steps.
+    """
+    check_floating("w0", w0)
+    if w0.ndim != 2:
+        raise ValueError(f"w0 must have shape [M, N], got {w0.shape}; W maps N inputs to M modes")
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1, got {steps}")
+    inputs = w0.shape[1]
+
+    def draw(n):
+        return jax.random.normal(jax.random.fold_in(key, n), (3, batch_size or 0, inputs), w0.dtype)
+
+    fixed = exact_batch(key, inputs, w0.dtype)
+
+    def objective(w, x, xi_1, xi_2):
+        w_p = lax.stop_gradient(predictor(w @ w.T))
+        return loss((x + noise[0] * xi_1) @ w.T, (x + noise[1] * xi_2) @ w.T, w_p)
+
+    def step(w, n):
+        batch = fixed if batch_size is None else draw(n)
+        updated = w - learning_rate * (jax.grad(objective)(w, *batch) + weight_decay * w)
+        return updated, _eigenvalues(updated)
+
+    _, eigenvalues = jax.jit(lambda w: lax.scan(step, w, jnp.arange(steps)))(w0)
+    return jnp.concatenate([_eigenvalues(w0)[None], eigenvalues])
+
+
+def exact_batch(key: PRNGKeyArray, inputs: int, dtype) -> Float[Array, "3 B N"]:
+    """x, xi_1 and xi_2 for B = 3 N samples with E[a b^T] = I for a = b and 0 otherwise, exactly: columns of a rotation."""
+    size = 3 * inputs
+    rotation, _ = jnp.linalg.qr(jax.random.normal(key, (size, size), dtype))
+    return jnp.moveaxis((rotation * size**0.5).reshape(size, 3, inputs), 1, 0)
+
+
+def _eigenvalues(w: Array) -> Array:
+    return jnp.linalg.eigvalsh(symmetrise(w @ w.T))
