@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 from jax import Array, lax
+from jaxtyping import Bool
 
 from sslx.typing import Matrix, Scalar
 
@@ -44,27 +45,37 @@ def rounding_level(a: Matrix) -> Scalar:
     return 16 * float(jnp.finfo(a.dtype).eps) * lax.stop_gradient(jnp.sqrt(jnp.sum(a**2)))
 
 
+def safe_shift(a: Matrix, shift: float | Scalar) -> Scalar:
+    """`shift`, or the rounding level of `a` where shift I + a is singular to rounding, [], without gradient."""
+    a, shift = lax.stop_gradient(a), jnp.asarray(shift, a.dtype)
+    return lax.cond(rounding_level(a) > shift, _lift_if_singular, lambda _, shift: shift, a, shift)
+
+
+def _lift_if_singular(a: Matrix, shift: Scalar) -> Scalar:
+    level = rounding_level(a)
+    pivots = jnp.diagonal(jnp.linalg.cholesky(a + shift * jnp.eye(a.shape[-1], dtype=a.dtype))) ** 2
+    return jnp.where(jnp.all(pivots > level), shift, level)  # NaN compares as False
+
+
 def logdet_shifted(a: Matrix, shift: float) -> Scalar:
     """log det(shift I + a) for symmetric positive semi-definite a, [], by Cholesky; its gradient is (shift I + a)^-1.
 
-    A small `a` goes through its power series, because 1 + a would round its digits away. Where on the contrary the rounding of `a` is
-    larger than `shift`, the shift is lifted to that level, so that value and gradient stay finite for singular `a` of any size.
+    A small `a` goes through its power series, because 1 + a would round its digits away. Where shift I + a is singular to rounding the
+    shift is lifted to the rounding level of `a`, so that value and gradient stay finite for `a` of any size.
     """
-    eps = float(jnp.finfo(a.dtype).eps)
-    small = lax.stop_gradient(jnp.sqrt(jnp.sum(a**2))) / shift < (5 * eps) ** 0.2  # there the fifth term is below rounding
-    lifted = jnp.maximum(1.0, rounding_level(a) / shift)
-    excess = lax.cond(small, lambda m: log1p_series_trace(jnp.where(small, m, 0.0), 4), lambda m: _logdet_cholesky(m, lifted), a / shift)
+    a = a / shift
+    small = jnp.sqrt(jnp.sum(lax.stop_gradient(a) ** 2)) < (5 * float(jnp.finfo(a.dtype).eps)) ** 0.2  # the fifth term is below rounding
+    excess = lax.cond(small, _logdet_one_plus_small, _logdet_one_plus, a, small)
     return excess + a.shape[-1] * jnp.log(shift)
 
 
-def _logdet_cholesky(a: Matrix, shift: Scalar) -> Scalar:
-    factor = jnp.linalg.cholesky(a + shift * jnp.eye(a.shape[-1], dtype=a.dtype))
+def _logdet_one_plus_small(a: Matrix, small: Bool[Array, ""]) -> Scalar:
+    return log1p_series_trace(jnp.where(small, a, 0.0), 4)  # under vmap both branches run: keep the powers from overflowing
+
+
+def _logdet_one_plus(a: Matrix, _: Bool[Array, ""]) -> Scalar:
+    factor = jnp.linalg.cholesky(a + safe_shift(a, 1.0) * jnp.eye(a.shape[-1], dtype=a.dtype))
     return 2 * jnp.sum(jnp.log(jnp.diagonal(factor)))
-
-
-def logdet_one_plus(a: Matrix) -> Scalar:
-    """log det(I + a) for symmetric positive semi-definite a, []: `logdet_shifted` with shift 1."""
-    return logdet_shifted(a, 1.0)
 
 
 def nuclear_norm(a: Array) -> Scalar:

@@ -2,11 +2,11 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float
 
-from sslx.checks import check_integer, check_matrix, check_pair, check_views
+from sslx.checks import check_floating, check_integer, check_matrix, check_pair, check_views
 from sslx.collectives import pmean_if
 from sslx.entropy import coding_rate
 from sslx.linalg import l2_normalise, log1p_series_trace
@@ -134,4 +134,4 @@ def emp_ssl(
 
 
 def _mean_rate(z: Views, eps_squared: float, axis_name: AxisName) -> Scalar:
-    return jnp.mean(jax.vmap(lambda view: coding_rate(view, z.shape[-1] / eps_squared, axis_name=axis_name))(z))
+    return jnp.mean(lax.map(lambda view: coding_rate(view, z.shape[-1] / eps_squared, axis_name=axis_name), z))

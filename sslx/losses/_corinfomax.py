@@ -50,8 +50,8 @@ def corinfomax(
     loss = sim_coeff mean_nk (z_a - z_b)^2 - 1/d sum_views log det(R + eps I),
     mu = forgetting mu_old + (1 - forgetting) mean(z),     R = forgetting R_old + (1 - forgetting) (z - mu)^T (z - mu) / N.
 
-    The old state carries no gradient. The authors compute in float64 and pass rows of unit length; in float32 `eps` is lifted to the
-    rounding level of R. When all rows are equal the only gradient left moves them together: no force separates them.
+    The old state carries no gradient. The authors compute in float64 and pass rows of unit length; where R is singular to rounding `eps` is
+    lifted to its rounding level. When all rows are equal the only gradient left moves them together: no force separates them.
 
     Args:
         z_a: embeddings of the first view, [N, d].

@@ -9,7 +9,7 @@ from jax import Array
 
 from sslx.checks import check_count, check_views
 from sslx.collectives import all_gather_if
-from sslx.linalg import l2_normalise, rounding_level
+from sslx.linalg import l2_normalise, safe_shift
 from sslx.moments import at_least_float32, centre, covariance
 from sslx.typing import AxisName, Embedding, Scalar, Views
 
@@ -24,8 +24,8 @@ def w_mse(key: Array, z: Views, *, sub_batch: int = 128, eps: float = 0.0, axis_
     """Whitening MSE: loss = mean over pairs of views of mean_n (2 - 2 cos(v, v')), v the whitened embedding.
 
     The batch is cut at random into sub-batches (the same for all views); in each, and for each view, v = L^-1 (z - mean) with
-    L L^T = (1 - eps) Cov + eps I, Cov the unbiased covariance. For an invertible Cov take sub_batch above d. `eps` is lifted to the
-    rounding level of Cov, which keeps the gradient finite when it is singular; when all rows are equal v and the gradient are zero.
+    L L^T = (1 - eps) Cov + eps I, Cov the unbiased covariance. For an invertible Cov take sub_batch above d. Where Cov is singular `eps` is
+    lifted to its rounding level (at least 1e-12), which keeps the gradient finite; when all rows are equal v and the gradient are zero.
 
     Args:
         key: random key of the cut; the same on every device.
@@ -60,7 +60,6 @@ def w_mse(key: Array, z: Views, *, sub_batch: int = 128, eps: float = 0.0, axis_
 
 def whiten(z: Embedding, eps: float) -> Embedding:
     """L^-1 (z - mean) for every row, with L L^T = (1 - eps) Cov + eps I, [N, d]."""
-    cov = covariance(z)
-    floor = jnp.maximum(eps, rounding_level(cov) + 1e-12)
-    factor = jnp.linalg.cholesky((1 - eps) * cov + floor * jnp.eye(z.shape[1], dtype=cov.dtype))
+    cov = (1 - eps) * covariance(z)
+    factor = jnp.linalg.cholesky(cov + safe_shift(cov, max(eps, 1e-12)) * jnp.eye(z.shape[1], dtype=cov.dtype))
     return jax.scipy.linalg.solve_triangular(factor, centre(z).T, lower=True).T

@@ -1,0 +1,283 @@
+"""What every loss promises, one parametrised suite over the table in tests/loss_cases.py.
+
+Each program computes all losses, so that there are a dozen to compile and not hundreds.
+"""
+
+import functools
+import json
+import os
+import pathlib
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import hypothesis
+import jax
+import jax.numpy as jnp
+import loss_cases
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from sslx import collectives
+
+CASES = loss_cases.cases()
+N, D = 16, loss_cases.WIDTH
+EVERY_LOSS = pytest.mark.parametrize("name", CASES)
+
+
+def batch(seed=0, n=N, dtype=np.float64):
+    """Two correlated views with unequal features and a mean, [n, D] each."""
+    r = np.random.default_rng(seed)
+    common = r.normal(size=(n, D)) @ r.normal(size=(D, D)) + 0.5
+    return tuple((common + 0.6 * r.normal(size=(n, D))).astype(dtype) for _ in range(2))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compile_quickly():
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+TRACED_SHAPES = []
+
+
+def every_loss(a, b, axis_name=None):
+    """{name: ((loss, terms), gradients with respect to a and b)}."""
+    TRACED_SHAPES.append((a.shape, a.dtype))
+    return {
+        name: jax.value_and_grad(lambda x, case=case: case.loss(*x, axis_name=axis_name), has_aux=True)((a, b))
+        for name, case in CASES.items()
+    }
+
+
+compiled = jax.jit(every_loss)
+values_and_gradients = functools.lru_cache(lambda dtype=np.float64: jax.device_get(compiled(*batch(dtype=dtype))))
+
+
+def worst(found, wanted):
+    """||found - wanted|| / ||wanted|| over the leaves of two trees."""
+    found, wanted = (np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)]) for tree in (found, wanted))
+    return np.linalg.norm(found - wanted) / np.linalg.norm(wanted)
+
+
+def magnitude(loss, terms):
+    return max(abs(loss), sum(map(abs, terms)))
+
+
+@EVERY_LOSS
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-9), (np.float32, 1e-5)])
+def test_value_and_terms_equal_the_numpy_twin(name, dtype, tolerance):
+    (loss, terms), _ = values_and_gradients(dtype)[name]
+    wanted, wanted_terms = CASES[name].twin(*batch(dtype=dtype))
+    assert loss.dtype == dtype
+    assert abs(loss - wanted) <= tolerance * magnitude(wanted, wanted_terms)
+    assert len(terms) == len(wanted_terms)
+    for term, wanted_term in zip(terms, wanted_terms, strict=True):
+        assert abs(term - wanted_term) <= tolerance * magnitude(wanted, wanted_terms)
+
+
+@EVERY_LOSS
+def test_gradient_is_the_derivative_of_the_value(name):
+    """Central differences along a random direction; stopped arguments are held fixed. IsoLoss and medians are tested in their own files."""
+    sides = CASES[name].gradient
+    if sides:
+        r = np.random.default_rng(1)
+        direction = [r.normal(size=(N, D)), r.normal(size=(N, D)) * (sides == "both")]
+        _, gradient = values_and_gradients()[name]
+        slope = sum(np.sum(g * v) for g, v in zip(gradient, direction, strict=True))
+        ahead, behind = (CASES[name].twin(*(x + h * v for x, v in zip(batch(), direction, strict=True)))[0] for h in (1e-6, -1e-6))
+        assert slope == pytest.approx((ahead - behind) / 2e-6, rel=1e-6)
+
+
+def parameters_and_inputs():
+    r = np.random.default_rng(2)
+    return r.normal(size=(7, D)), [r.normal(size=(N, 7)) + shift for shift in (0.2, -0.1)]
+
+
+def network(w, x):
+    return jnp.tanh(x @ w) + x @ w
+
+
+@functools.lru_cache
+def on_one_device():
+    """{name: (loss, gradient with respect to the parameters w)}, by the chain rule from the gradients of the embeddings."""
+    w, inputs = parameters_and_inputs()
+    found = jax.device_get(compiled(*(network(w, x) for x in inputs)))
+    slopes = [1 + 1 / np.cosh(x @ w) ** 2 for x in inputs]
+    return {
+        name: (loss, sum(x.T @ (slope * g) for x, slope, g in zip(inputs, slopes, gradients, strict=True)))
+        for name, ((loss, _), gradients) in found.items()
+    }
+
+
+def on_devices(count):
+    """(values per device, pmean of the gradients) under pmap with different rows on every device."""
+    w, inputs = parameters_and_inputs()
+
+    def step(x_a, x_b):
+        def loss_and_gradient(case):
+            loss, gradient = jax.value_and_grad(lambda w: case.loss(network(w, x_a), network(w, x_b), axis_name="batch")[0])(w)
+            return loss, jax.lax.pmean(gradient, "batch")
+
+        return {name: loss_and_gradient(case) for name, case in CASES.items()}
+
+    split = [x.reshape(count, N // count, 7) for x in inputs]
+    return jax.device_get(jax.pmap(step, axis_name="batch", devices=jax.devices()[:count])(*split))
+
+
+@pytest.fixture(scope="module", params=[1, 2, 4, 8])
+def spread(request):
+    return on_devices(request.param)
+
+
+@EVERY_LOSS
+def test_value_and_gradient_are_those_of_one_device(name, spread):
+    loss, gradient = on_one_device()[name]
+    losses, gradients = spread[name]
+    assert np.all(np.abs(losses - loss) <= 1e-10 * abs(loss) + 1e-12)
+    for found in gradients:
+        assert worst(found, gradient) < 1e-8
+
+
+@pytest.fixture(scope="module")
+def over_a_mesh():
+    mesh = jax.sharding.Mesh(np.array(jax.devices()), ("batch",))
+    rows = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("batch"))
+    return jax.device_get(compiled(*jax.device_put(batch(), rows)))
+
+
+@EVERY_LOSS
+def test_jit_over_a_mesh_is_exact_without_an_axis(name, over_a_mesh):
+    assert worst(over_a_mesh[name], values_and_gradients()[name]) < 1e-8
+
+
+@pytest.fixture(scope="module")
+def mutants():
+    """Every loss on 4 devices with its collectives taken out."""
+    silent = SimpleNamespace(pmean=lambda x, _: x, psum=lambda x, _: x, all_gather=lambda x, *_, **__: x)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(collectives, "lax", silent)
+        patch.setattr(collectives, "axis_index", lambda _: 0)
+        return on_devices(4)
+
+
+@EVERY_LOSS
+def test_a_mutant_without_collectives_is_caught(name, mutants):
+    """A mean over samples keeps its gradient without them (the train step averages it), so there only the value gives the mutant away."""
+    loss, gradient = on_one_device()[name]
+    losses, gradients = mutants[name]
+    assert np.max(np.abs(losses - loss)) > 1e-3 * abs(loss)
+    if CASES[name].per_sample:
+        assert worst(gradients[0], gradient) < 1e-8
+    else:
+        assert worst(gradients[0], gradient) > 1e-3
+
+
+DEGENERATE = {
+    "zeros": lambda a, b: (0 * a, 0 * b),
+    "equal rows": lambda a, b: (0 * a + a[:1], 0 * b + a[:1]),
+    "one direction": lambda a, b: (a[:, :1] * a[:1], b[:, :1] * a[:1]),
+    "dead features": lambda a, b: (a * [0, 0, 1, 1, 1], b * [0, 0, 1, 1, 1]),
+    "duplicated rows": lambda a, b: (np.concatenate([a[: N // 2]] * 2), np.concatenate([b[: N // 2]] * 2)),
+    "equal views": lambda a, b: (a, a),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", DEGENERATE)
+def test_gradient_is_finite_at_collapse(kind, dtype):
+    found = compiled(*(x.astype(dtype) for x in DEGENERATE[kind](*batch())))
+    assert not_finite(found) == []
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_gradient_is_finite_for_two_rows(dtype):
+    assert not_finite(compiled(*batch(n=2, dtype=dtype))) == []
+
+
+def not_finite(found):
+    return [name for name, tree in found.items() if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(tree))]
+
+
+@hypothesis.given(
+    rank=st.integers(0, D),
+    scale=st.sampled_from([1e-3, 1.0, 1e3]),
+    repeats=st.integers(1, N),
+    offset=st.floats(-10, 10),
+    seed=st.integers(0, 99),
+)
+@hypothesis.settings(max_examples=25, deadline=None)
+def test_degenerate_matrices_stay_finite(rank, scale, repeats, offset, seed):
+    r = np.random.default_rng(seed)
+    left, right = r.normal(size=(N, rank)), r.normal(size=(rank, D))
+    views = [scale * (left @ right + noise * r.normal(size=(N, D)) + offset) for noise in (0, 1e-3)]
+    rows = np.arange(N) // repeats
+    assert not_finite(compiled(*(view[rows].astype(np.float32) for view in views))) == []
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1e-1, 1e1, 1e3])
+def test_float32_holds_its_value_over_scales(scale):
+    a, b = (np.float32(scale) * x for x in batch(dtype=np.float32))
+    wrong = []
+    for name, ((loss, _), _) in jax.device_get(compiled(a, b)).items():
+        if scale <= CASES[name].largest_scale:
+            wanted, terms = CASES[name].twin(a, b)
+            if not abs(loss - wanted) <= 1e-5 * magnitude(wanted, terms):
+                wrong.append((name, loss, wanted))
+    assert wrong == []
+
+
+ROTATION = np.linalg.qr(np.random.default_rng(4).normal(size=(D, D)))[0]
+CHANGES = {
+    "permutation": lambda a, b: (np.roll(a, 3, axis=0), np.roll(b, 3, axis=0)),
+    "rotation": lambda a, b: (a @ ROTATION, b @ ROTATION),
+    "translation": lambda a, b: (a + 0.3, b + 0.3),
+    "scale": lambda a, b: (1.7 * a, 1.7 * b),
+    "swap": lambda a, b: (b, a),
+}
+
+
+@EVERY_LOSS
+@pytest.mark.parametrize("change", CHANGES)
+def test_invariances_it_has_and_those_it_has_not(name, change):
+    (loss, terms), _ = values_and_gradients()[name]
+    (changed, _), _ = changed_batch(change)[name]
+    gap = abs(changed - loss) / magnitude(loss, terms)
+    if change in CASES[name].holds:
+        assert gap < 1e-9
+    elif change in CASES[name].nearly:
+        assert 1e-12 < gap < 1e-4
+    else:
+        assert gap > 1e-4
+
+
+@functools.lru_cache
+def changed_batch(change):
+    return jax.device_get(compiled(*CHANGES[change](*batch())))
+
+
+def test_jit_traces_once_per_shape():
+    compiled(*batch(0))
+    before = len(TRACED_SHAPES)
+    compiled(*batch(1))
+    assert len(TRACED_SHAPES) == before > 0
+
+
+def test_vmap_equals_a_loop():
+    pairs = [batch(seed) for seed in (0, 1)]
+    values = jax.jit(jax.vmap(lambda a, b: {name: case.loss(a, b) for name, case in CASES.items()}))
+    together = jax.device_get(values(*map(np.stack, zip(*pairs, strict=True))))
+    for i, pair in enumerate(pairs):
+        wanted = jax.device_get(compiled(*pair))
+        for name in CASES:
+            assert worst(jax.tree.map(lambda x, i=i: x[i], together[name]), wanted[name][0]) < 1e-9
+
+
+def test_half_precision_gives_the_float32_value_with_float64_off():
+    here = pathlib.Path(__file__).parent
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (here.parent.parent, here.parent))), "JAX_ENABLE_X64": "0"}
+    command = [sys.executable, str(here / "loss_half_precision.py")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == []
