@@ -5,9 +5,9 @@ float32: jit-able, mergeable over devices, right to 1e-3 or so, for use inside t
 
 A Gram matrix squares the condition number. It knows the square of a singular value s_k up to rounding u s_1^2, u the unit roundoff, and so
 s_k to the relative error u s_1^2 / (2 s_k^2). In float64: better than 1e-5 for s_k > 3e-6 s_1, and nothing below 2e-8 s_1. In float32:
-1e-3 for s_k > 1e-2 s_1, and nothing below 3e-4 s_1. Eigenvalues below d u times the largest are therefore taken as 0. Sums over the
-spectrum weigh small values lightly and survive; `condition_number` and the tail of a steep power law do not: there take the forms that
-hold all features.
+1e-3 for s_k > 1e-2 s_1, and nothing below 1e-3 s_1. Eigenvalues at the level of rounding are therefore taken as 0. Sums over the spectrum
+weigh small values lightly and survive (RankMe in float32 to 1 % for any spectrum); `condition_number` and the tail of a steep power law
+do not: there take the forms that hold all features.
 """
 
 from collections.abc import Iterable
@@ -100,7 +100,7 @@ def moment_metrics(moments: Moments) -> SpectralMetrics:
         moments: of at least 2 rows of width at least 5. See the head of this file for what a Gram matrix cannot resolve.
 
     Returns:
-        `SpectralMetrics`. `condition_number` is infinite and `alpha_req` leaves out what is below d times the unit roundoff.
+        `SpectralMetrics`. What is at the level of rounding makes `condition_number` infinite and is left out of the fit of `alpha_req`.
 
     Raises:
         ValueError: when the width is below 5 (no power law can be fitted).
@@ -108,7 +108,7 @@ def moment_metrics(moments: Moments) -> SpectralMetrics:
     d = moments.mean.shape[0]
     if d < 5:
         raise ValueError(f"moments must have a width of at least 5, got {d}; alpha_req fits positions from 3 up")
-    rounding = rounding_level(d, moments.scatter.dtype)
+    rounding = rounding_level(moments.scatter.dtype)
     covariance = _eigenvalues(moments.scatter / (moments.count - 1))
     second = _eigenvalues(_second_moment(moments))
     s = jnp.sqrt(second / jnp.where(second[0] > 0, second[0], 1))
@@ -163,4 +163,4 @@ def _eigenvalues(a: AnyArray) -> Array:
     """Eigenvalues in falling order, those at the level of rounding set to 0; found in the precision of `a`."""
     xp = np if isinstance(a, np.ndarray) else jnp
     l = xp.linalg.eigvalsh(a)[::-1]
-    return jnp.asarray(xp.where(l > rounding_level(a.shape[0], a.dtype) * l[0], l, 0))
+    return jnp.asarray(xp.where(l > rounding_level(a.dtype) * l[0], l, 0))
