@@ -1,13 +1,21 @@
-"""What a data set is, and the error that says which one could not be read."""
+"""What a data set is, what a loader is asked for, and the error that says which data could not be read."""
 
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Int32, UInt8
 
+Progress: TypeAlias = Callable[[int, int], None]
+
 
 class DataError(ValueError):
     """A data set that is missing or unreadable: one line that names what came, what was wanted and the remedy."""
+
+    def __init__(self, message: str) -> None:
+        """Keep the message to one printable line, whatever a file's name or a decoder's error holds."""
+        super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message))
 
 
 class Dataset(NamedTuple):
@@ -20,3 +28,43 @@ class Dataset(NamedTuple):
     test_labels: Int32[np.ndarray, " T"]
     classes: tuple[str, ...]
     unlabelled_images: UInt8[np.ndarray, "U H W C"] | None = None
+    notes: tuple[str, ...] = ()
+    """What was done to the data that the reader should know of, such as a split or a change of size."""
+
+
+class Request(NamedTuple):
+    """What a loader is asked for: the whole name, its part behind the colon, where archives lie, whom to tell of progress."""
+
+    name: str
+    argument: str
+    data_dir: Path | None
+    progress: Progress
+
+
+def stratified_split(labels: np.ndarray, classes: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Training and test rows in rising order, a fifth of every class (at least one image) for testing; always the same.
+
+    Raises:
+        DataError: a class has one image only.
+    """
+    rng = np.random.default_rng(0)
+    test = np.zeros(len(labels), bool)
+    for label in np.unique(labels[labels >= 0]):
+        rows = np.flatnonzero(labels == label)
+        if len(rows) < 2:
+            raise DataError(
+                f"class {classes[label]} has one image, which cannot be split into training and test images; add images or a test set"
+            )
+        test[rng.permutation(rows)[: max(1, round(len(rows) / 5))]] = True
+    return np.flatnonzero(~test), np.flatnonzero(test)
+
+
+def check_labels(where: str, labels: np.ndarray, classes: int, *, lowest: int = 0) -> None:
+    """Raise DataError unless all labels lie in [lowest, classes) and, the negative ones aside, are of two classes at least."""
+    if len(labels) == 0:
+        raise DataError(f"{where} holds no images; at least two classes with images are wanted")
+    low, high = int(labels.min()), int(labels.max())
+    if low < lowest or high >= classes:
+        raise DataError(f"{where} has labels from {low} to {high}, wanted {lowest} to {classes - 1}; correct the labels")
+    if len(np.unique(labels[labels >= 0])) < 2:
+        raise DataError(f"{where} holds labels of less than two classes; at least two are wanted to evaluate the features")

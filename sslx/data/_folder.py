@@ -1,0 +1,105 @@
+"""A folder of images: PATH/train/<class>/*.png|jpg|jpeg|webp and PATH/test/<class>/..., the test part optional."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from sslx.data._cache import Facts, Source, cached, write_images
+from sslx.data._dataset import DataError, Dataset, Request, check_labels, stratified_split
+from sslx.data._decode import EXTENSIONS, common_size, decode, in_parallel, probe
+
+LAYOUT = "PATH/train/<class>/*.png (or jpg, jpeg, webp)"
+
+
+class Listing(NamedTuple):
+    """The image files of one split with the names of their classes."""
+
+    sources: list[Source]
+    classes: list[str]
+
+
+def folder(request: Request) -> Dataset:
+    """Read `folder:PATH`.
+
+    Raises:
+        DataError: the folder is missing, empty or not laid out as wanted, or a file in it cannot be used.
+    """
+    root = Path(request.argument).expanduser()
+    try:
+        train = listing(root, "train")
+        test = listing(root, "test") if (root / "test").is_dir() else None
+    except OSError as error:
+        raise DataError(f"{root} cannot be read ({error}); check the path and its permissions") from None
+    number = {name: i for i, name in enumerate(sorted(set(train.classes)))}
+    names = tuple(number)
+    if test is not None and not number.keys() >= set(test.classes):
+        unknown = min(set(test.classes) - number.keys())
+        raise DataError(f"{root / 'test' / unknown} is a class without training images; add {root / 'train' / unknown} or remove it")
+    parts = [train] if test is None else [train, test]
+    sources = [entry for part in parts for entry in part.sources]
+    labels = np.array([number[name] for part in parts for name in part.classes], np.int32)
+    split_at = len(train.sources)
+    check_labels(str(root / "train"), labels[:split_at], len(names))
+    rows = stratified_split(labels, names) if test is None else (np.arange(split_at), np.arange(split_at, len(labels)))
+    notes = () if test else (f"there is no test/ directory: a fifth of every class, {len(rows[1])} images, is held out for testing",)
+    return cached(request.name, sources, lambda out: write(out, request, sources, labels, rows, Facts(names, notes)))
+
+
+def listing(root: Path, split: str) -> Listing:
+    """Images of root/split/<class>/ in the order of class and file name."""
+    top = root / split
+    if not root.is_dir():
+        raise DataError(f"{root} is not a directory; give a folder with the layout {LAYOUT}")
+    if not top.is_dir():
+        raise DataError(f"{root} has no directory {split}/; the layout {LAYOUT} is wanted")
+    sources, classes = [], []
+    for directory in sorted(entry.path for entry in os.scandir(os.path.abspath(top)) if entry.is_dir() and not entry.name.startswith(".")):
+        inside(root, directory)
+        files = sorted(images_in(root, directory))
+        if not files:
+            raise DataError(f"{directory} is a class with no images; add PNG, JPEG or WebP files or remove the directory")
+        sources += files
+        classes += [os.path.basename(directory)] * len(files)
+    if not sources:
+        raise DataError(f"{top} has no class directories; the layout {LAYOUT} is wanted")
+    return Listing(sources, classes)
+
+
+def images_in(root: Path, directory: str) -> Iterator[Source]:
+    """The image files of a class; other files and hidden ones are passed over."""
+    for entry in os.scandir(directory):
+        if entry.name.lower().endswith(EXTENSIONS) and not entry.name.startswith("."):
+            if entry.is_symlink():
+                inside(root, entry.path)
+            if entry.is_file():
+                status = entry.stat()
+                yield Source(entry.path, status.st_size, status.st_mtime_ns)
+
+
+def inside(root: Path, path: str) -> None:
+    """Raise DataError where a path leads out of the folder or to nothing."""
+    target = Path(os.path.realpath(path))
+    if not target.is_relative_to(os.path.realpath(root)):
+        raise DataError(f"{path} is a link to {target}, outside {root}; copy the files into the folder")
+    if not target.exists():
+        raise DataError(f"{path} is a link to {target}, which does not exist; remove or mend it")
+
+
+def write(out: Path, request: Request, sources: list[Source], labels: np.ndarray, rows: tuple[np.ndarray, ...], facts: Facts) -> Facts:
+    """Decode the training and the test rows into the cache folder `out`."""
+    paths = [entry.path for entry in sources]
+    size, notes = common_size(list(in_parallel(probe, paths)))
+    before = 0
+    for part, chosen in zip(("train", "test"), rows, strict=True):
+        images = in_parallel(
+            lambda path: decode(path, size),
+            [paths[row] for row in chosen],
+            lambda done, before=before: request.progress(before + done, len(paths)),
+        )
+        write_images(out / f"{part}_images.npy", (len(chosen), *size, 3), images)
+        np.save(out / f"{part}_labels.npy", labels[chosen])
+        before += len(chosen)
+    return facts._replace(notes=(*notes, *facts.notes))

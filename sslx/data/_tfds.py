@@ -1,0 +1,150 @@
+"""Data sets that tensorflow-datasets has prepared on disk, read without TensorFlow and without the network.
+
+`prepare` is the one function that downloads; nothing else calls it.
+"""
+
+import logging
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sslx.data._cache import Facts, cached, source, write_images
+from sslx.data._dataset import DataError, Dataset, Request, check_labels, stratified_split
+from sslx.data._decode import Header, common_size, decode, in_parallel, probe
+
+INFO = "dataset_info.json"
+SPLITS = {"train": ("train",), "test": ("test", "validation"), "unlabelled": ("unlabelled", "unlabeled")}
+
+
+class Keys(NamedTuple):
+    """Names of the features that hold the image and the label, and of the classes."""
+
+    image: str
+    label: str
+    classes: tuple[str, ...]
+
+
+def tfds_root(data_dir: Path | None) -> Path:
+    """The directory of all prepared data sets."""
+    return data_dir or Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
+
+
+def prepared(data_dir: Path | None, name: str) -> Path | None:
+    """Directory of the highest prepared version of `name` ("mnist", "mnist/3.0.1" or "name/config"), None if there is none."""
+    if not re.fullmatch(r"\w[\w.+-]*(/[\w.+-]+)*", name) or ".." in name:
+        return None
+    top = tfds_root(data_dir) / name
+    versions = [path.parent for path in (top / INFO, *top.glob(f"*/{INFO}")) if path.is_file()]
+    return max(versions, key=lambda path: [int(part) for part in re.findall(r"\d+", path.name)], default=None)
+
+
+def tfds(request: Request) -> Dataset:
+    """Read `tfds:NAME`.
+
+    Raises:
+        DataError: it is not prepared, or holds no labelled images.
+    """
+    root, name = tfds_root(request.data_dir), request.argument or request.name
+    path = prepared(request.data_dir, name)
+    if path is None:
+        raise DataError(
+            f"{name} is not prepared: looked for {root / name}/<version>/{INFO}; get it with: "
+            f"python -c \"from sslx.data import prepare; prepare('{name}', '{root}')\""
+        )
+    files = [source(file) for file in sorted(path.iterdir()) if file.is_file()]
+    return cached(request.name, files, lambda out: write(out, path, request))
+
+
+def prepare(name: str, data_dir: str | Path) -> None:
+    """Download and prepare a data set with tensorflow-datasets, in the format that can be read without TensorFlow.
+
+    Raises:
+        DataError: the name is unknown, the download fails, or the data set's own code needs TensorFlow.
+    """
+    import tensorflow_datasets
+
+    try:
+        tensorflow_datasets.builder(name, data_dir=str(data_dir), file_format="array_record").download_and_prepare()
+    except ImportError as error:
+        raise DataError(
+            f"{name} cannot be prepared without {error.name or 'TensorFlow'}; pip install tensorflow-cpu and try again"
+        ) from None
+    except Exception as error:  # the data set's own download and generation code
+        raise DataError(
+            f"{name} could not be prepared in {data_dir} ({type(error).__name__}: {error}); check the name and the network"
+        ) from None
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep tensorflow-datasets' advice off standard error."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def write(out: Path, path: Path, request: Request) -> Facts:
+    """Write the arrays of a prepared data set into the cache folder `out`."""
+    with quiet():
+        splits, keys = open_splits(path)
+        headers, labels = [], {}
+        for part, data in splits.items():
+            read = list(in_parallel(partial(label_and_header, path, data, keys), range(len(data))))
+            headers += [header for _, header in read]
+            labels[part] = np.array([label for label, _ in read], np.int32)
+            if part in ("train", "test"):
+                check_labels(f"{path}, {part}", labels[part], len(keys.classes), lowest=-1)
+        size, notes = common_size(headers)
+        rows = {part: np.arange(len(data)) for part, data in splits.items()}
+        if "test" not in splits:
+            splits["test"], labels["test"] = splits["train"], labels["train"]
+            rows["train"], rows["test"] = stratified_split(labels["train"], keys.classes)
+            notes += (f"there is no test split: a fifth of every class, {len(rows['test'])} images, is held out for testing",)
+        for part, data in splits.items():
+            chosen = rows[part].tolist()
+            images = in_parallel(
+                partial(pixels, path, data, keys, size), chosen, lambda done, chosen=chosen: request.progress(done, len(chosen))
+            )
+            write_images(out / f"{part}_images.npy", (len(chosen), *size, 3), images)
+            if part != "unlabelled":
+                np.save(out / f"{part}_labels.npy", labels[part][rows[part]])
+    return Facts(keys.classes, notes)
+
+
+def open_splits(path: Path) -> tuple[dict[str, Sequence[Any]], Keys]:
+    """The training split, and those for testing and without labels if there are any; which features to use."""
+    import tensorflow_datasets
+
+    try:
+        builder: Any = tensorflow_datasets.builder_from_directory(path)
+        image, label = builder.info.supervised_keys or ("image", "label")
+        keys = Keys(image, label, tuple(builder.info.features[label].names))
+        raw: Any = {image: tensorflow_datasets.decode.SkipDecoding()}  # pyright: ignore[reportCallIssue]
+        found = {part: next((name for name in names if name in builder.info.splits), None) for part, names in SPLITS.items()}
+        return {part: builder.as_data_source(name, decoders=raw) for part, name in found.items() if name or part == "train"}, keys
+    except Exception as error:  # whatever the reader meets in files that it did not write
+        raise DataError(
+            f"{path} is no prepared set of labelled images with a train split ({type(error).__name__}: {error}); "
+            f"prepare it again with sslx.data.prepare"
+        ) from None
+
+
+def label_and_header(path: Path, data: Sequence[Any], keys: Keys, row: int) -> tuple[int, Header]:
+    """The label and the header of one image."""
+    example = data[row]
+    return int(example[keys.label]), probe(f"{path}: image {row}", example[keys.image])
+
+
+def pixels(path: Path, data: Sequence[Any], keys: Keys, size: tuple[int, int], row: int) -> np.ndarray:
+    """One decoded image."""
+    return decode(f"{path}: image {row}", size, data[row][keys.image])
