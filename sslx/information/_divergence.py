@@ -42,7 +42,7 @@ def chernoff(
         alpha: the weight of p, in [0, 1].
 
     Returns:
-        The divergence in nats, never above alpha KL(p || q); nan where a matrix is not positive definite.
+        The divergence in nats, at most min((1-a) KL(p || q), a KL(q || p)); nan where a matrix is not positive definite.
 
     Raises:
         TypeError, ValueError: a mean is not a floating-point vector, or the shapes do not fit.

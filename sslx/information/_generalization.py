@@ -77,7 +77,8 @@ def generalization_surrogate(
     invariance = jnp.mean(safe_norm(at_least_float32(pairs_a) - at_least_float32(pairs_b)))
     labelled = projection_residual(z, y) / jnp.sqrt(len(z))
     label_size = jnp.sqrt(jnp.mean(jnp.sum(y**2, axis=1)))
-    label_free = 2 * jnp.sqrt(m - jnp.linalg.matrix_rank(at_least_float32(pairs_a))) * label_size
+    left_out = m - jnp.linalg.matrix_rank(at_least_float32(pairs_a))  # ||P_A||_F^2
+    label_free = 2 * jnp.sqrt(left_out.astype(label_size.dtype)) * label_size
     oracle = jnp.asarray(jnp.nan, label_free.dtype)
     if pair_labels is not None:
         classes = num_classes or y.shape[1]

@@ -166,8 +166,9 @@ def _moment_matched(mix: Mixture) -> tuple[Scalar, Scalar]:
     of a QR factorisation, which keeps small eigenvalues that the product would lose.
     """
     means, cov = mix.components.mean, mix.components.cov
-    centred = (means - mix.weights @ means) * safe_sqrt(mix.weights)[:, None]
-    within = jnp.tensordot(mix.weights, cov, 1)
+    centred = means - jnp.tensordot(mix.weights, means, 1, precision=lax.Precision.HIGHEST)
+    centred = centred * safe_sqrt(mix.weights)[:, None]
+    within = jnp.tensordot(mix.weights, cov, 1, precision=lax.Precision.HIGHEST)
     factor = jnp.linalg.cholesky(within) if within.ndim == 2 else jnp.diag(jnp.broadcast_to(jnp.sqrt(within), means.shape[1:]))
     triangle = jnp.linalg.qr(jnp.concatenate([centred, factor.T]), mode="r")
     variances = jnp.sum(centred**2, axis=0) + jnp.sum(factor**2, axis=1)
