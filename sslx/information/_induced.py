@@ -68,7 +68,8 @@ def induced_gaussian(f: Network, x: Float[Array, "..."], cov_or_sigma: ArrayLike
 def induced_mixture(f: Network, x: Float[Array, "N ..."], cov_or_sigma: ArrayLike) -> tuple[Float[Array, "N K"], Float[Array, "N K K"]]:
     """Means [N, K] and covariances [N, K, K] of the uniform Gaussian mixture that f induces from a data set x [N, ...].
 
-    One component per image, each as in `induced_gaussian`, one image at a time.
+    One component per image, each as in `induced_gaussian`, one image at a time. A Jacobian without full rank (K > D, dead units)
+    makes a singular component, whose entropy is -inf: add delta I to the covariances, the entropy of Z plus noise of variance delta.
     """
     return lax.map(lambda image: induced_gaussian(f, image, cov_or_sigma), x)
 

@@ -56,7 +56,8 @@ def mutual_information_bound(
         likelihood_variance: v; None takes the v that maximises the bound.
 
     Returns:
-        `MutualInformationBound`: the two entropy bounds give a bracket.
+        `MutualInformationBound`: the two entropy bounds give a bracket. With singular covariances both ends are -inf (nan where the
+        best v is 0 as well).
 
     Raises:
         TypeError, ValueError: z_a and z_b are not two floating-point [N, K], or a covariance has another shape.
