@@ -2,12 +2,14 @@
 
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from sslx.data._cache import Source, source
 from sslx.data._dataset import DataError, Request
+
+Read: TypeAlias = Callable[[int], bytes]
 
 
 class Archive(NamedTuple):
@@ -50,45 +52,45 @@ def sources(path: Path) -> list[Source]:
         raise damaged(path, error) from None
 
 
-def members(path: Path, wanted: set[str]) -> Iterator[tuple[str, int, IO[bytes]]]:
-    """Name, size and contents of every wanted member, to be read before the next one is asked for.
+def members(path: Path, wanted: set[str]) -> Iterator[tuple[str, int, Read]]:
+    """Name, size and reader of every wanted member, to be read before the next one is asked for.
 
     Raises:
         DataError: the archive is damaged, or a wanted member is not in it.
     """
     missing = set(wanted)
     try:
-        for name, size, file in (tar_members if path.is_file() else directory_members)(path):
+        for name, size, read in (tar_members if path.is_file() else directory_members)(path):
             if name in wanted:
                 missing.discard(name)
-                yield name, size, file
+                yield name, size, read
     except Exception as error:  # damaged bytes may raise anything
         raise damaged(path, error) from None
     if missing:
         raise DataError(f"{path} holds no {min(missing)}: it is truncated or another archive; delete it and get the original again")
 
 
-def tar_members(path: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
+def tar_members(path: Path) -> Iterator[tuple[str, int, Read]]:
     """The regular files of a tar archive."""
     with tarfile.open(path) as tar:
         for member in tar:
             file = tar.extractfile(member) if member.isreg() else None
             if file is not None:
-                yield os.path.basename(member.name), member.size, file
+                yield os.path.basename(member.name), member.size, file.read
 
 
-def directory_members(path: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
+def directory_members(path: Path) -> Iterator[tuple[str, int, Read]]:
     """The regular files of a directory."""
     for entry in sorted(path.iterdir()):
         if entry.is_file():
             with entry.open("rb") as file:
-                yield entry.name, entry.stat().st_size, file
+                yield entry.name, entry.stat().st_size, file.read
 
 
-def read(path: Path, file: IO[bytes], size: int) -> bytes:
+def exactly(path: Path, read: Read, size: int) -> bytes:
     """Exactly `size` bytes of a member of `path`."""
     try:
-        data = file.read(size)
+        data = read(size)
     except Exception as error:  # damaged bytes may raise anything
         raise damaged(path, error) from None
     if len(data) != size:

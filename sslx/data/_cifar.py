@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sslx.data._archive import Archive, class_names, locate, members, read, records, sources
+from sslx.data._archive import Archive, class_names, exactly, locate, members, records, sources
 from sslx.data._cache import Facts, cached
 from sslx.data._dataset import Dataset, Request, check_labels
 
@@ -38,10 +38,10 @@ def write(out: Path, *, path: Path, parts: dict[str, list[str]], label_bytes: in
     """Write the arrays of one archive into the cache folder `out`."""
     record = label_bytes + PIXELS
     contents = {}
-    for name, size, file in members(path, {names, *parts["train"], *parts["test"]}):
+    for name, size, read in members(path, {names, *parts["train"], *parts["test"]}):
         if name != names:
             records(path, name, size, record)
-        contents[name] = read(path, file, size)
+        contents[name] = exactly(path, read, size)
     for part, files in parts.items():
         rows = np.concatenate([np.frombuffer(contents[name], np.uint8).reshape(-1, record) for name in files])
         labels = rows[:, label_bytes - 1].astype(np.int32)

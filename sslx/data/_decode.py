@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from sslx.data._dataset import DataError
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp")
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP")  # MPO: photographs that carry a preview
+FORMATS = ("PNG", "JPEG", "WEBP")
 LARGEST_SIDE = 256
 CHUNK = 64
 S = TypeVar("S")
@@ -27,7 +27,7 @@ def opened(path: str, data: bytes | None = None) -> Iterator[Image.Image]:
     try:
         with Image.open(path if data is None else BytesIO(data), formats=FORMATS) as image:
             frames = getattr(image, "n_frames", 1)
-            if frames > 1 and image.format != "MPO":
+            if frames > 1 and image.format != "MPO":  # a photograph that carries its preview
                 raise DataError(f"{path} is animated ({frames} frames), wanted a still image; save one of its frames")
             if image.mode[0] in "IF":
                 raise DataError(f"{path} has more than 8 bits per channel (mode {image.mode}), wanted 8; convert it to 8 bits")

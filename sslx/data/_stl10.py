@@ -6,11 +6,10 @@ Images and labels lie in files of their own: 3 x 96 x 96 pixels, planar, column 
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
-from sslx.data._archive import Archive, class_names, locate, members, read, records, sources
+from sslx.data._archive import Archive, Read, class_names, exactly, locate, members, records, sources
 from sslx.data._cache import Facts, cached, write_images
 from sslx.data._dataset import DataError, Dataset, Progress, Request, check_labels
 
@@ -31,17 +30,17 @@ def stl10(request: Request) -> Dataset:
 def write(out: Path, *, path: Path, progress: Progress) -> Facts:
     """Write the arrays of the archive into the cache folder `out`; the images never stand in memory as a whole."""
     counts, names = {}, b""
-    for name, size, file in members(path, {*IMAGES, *LABELS, "class_names.txt"}):
+    for name, size, read in members(path, {*IMAGES, *LABELS, "class_names.txt"}):
         if name in IMAGES:
             counts[IMAGES[name]] = n = records(path, name, size, RECORD)
-            write_images(out / f"{IMAGES[name]}.npy", (n, SIDE, SIDE, 3), blocks(path, file, n, progress))
+            write_images(out / f"{IMAGES[name]}.npy", (n, SIDE, SIDE, 3), blocks(path, read, n, progress))
         elif name in LABELS:
-            labels = np.frombuffer(read(path, file, size), np.uint8).astype(np.int32) - 1
+            labels = np.frombuffer(exactly(path, read, size), np.uint8).astype(np.int32) - 1
             check_labels(f"{path}: {name} (minus one)", labels, 10)
             counts[LABELS[name]] = len(labels)
             np.save(out / f"{LABELS[name]}.npy", labels)
         else:
-            names = read(path, file, size)
+            names = exactly(path, read, size)
     for part in ("train", "test"):
         if counts[f"{part}_images"] != counts[f"{part}_labels"]:
             raise DataError(
@@ -50,10 +49,10 @@ def write(out: Path, *, path: Path, progress: Progress) -> Facts:
     return Facts(class_names(names, 10))
 
 
-def blocks(path: Path, file: IO[bytes], count: int, progress: Progress) -> Iterator[np.ndarray]:
+def blocks(path: Path, read: Read, count: int, progress: Progress) -> Iterator[np.ndarray]:
     """The images of one member, row by row."""
     for start in range(0, count, CHUNK):
         n = min(CHUNK, count - start)
-        planes = np.frombuffer(read(path, file, n * RECORD), np.uint8).reshape(n, 3, SIDE, SIDE)
+        planes = np.frombuffer(exactly(path, read, n * RECORD), np.uint8).reshape(n, 3, SIDE, SIDE)
         yield planes.transpose(0, 3, 2, 1)
         progress(start + n, count)

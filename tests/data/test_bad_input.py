@@ -1,0 +1,275 @@
+"""Every kind of bad data gives one line that says what came, what was wanted and what to do; nothing is written or left behind."""
+
+import io
+import os
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from data_builders import cifar10_members, cifar100_members, picture, stl10_members, tar_bytes, write_folder
+from PIL import Image
+
+from sslx import data
+
+
+def folder(change, **options):
+    """A case that spoils a good folder with `change(root)`."""
+
+    def build(root):
+        write_folder(root / "set", **options)
+        change(root / "set")
+        return f"folder:{root}/set"
+
+    return build
+
+
+def image_file(content, name="train/cat/000.png"):
+    return folder(lambda root: (root / name).write_bytes(content(root / name) if callable(content) else content))
+
+
+def saved(kind, pixels, **options):
+    file = io.BytesIO()
+    (pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)).save(file, kind, **options)
+    return file.getvalue()
+
+
+def bomb():
+    """A PNG whose header announces 60,000 x 60,000 pixels."""
+
+    def chunk(kind, body):
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(99))) + chunk(b"IEND", b"")
+
+
+def remove(*names):
+    return lambda root: [(root / name).unlink() for name in names]
+
+
+def link(target):
+    return lambda root: os.symlink(target, root / "train/cat/link.png")
+
+
+CATS = [f"train/cat/{i:03d}.png" for i in range(3)]
+FRAMES = [Image.fromarray(picture(i)) for i in range(3)]
+FOLDERS = {
+    "no folder": (lambda root: f"folder:{root}/none", r"none is not a directory; give a folder with the layout PATH/train/<class>/"),
+    "no path": (lambda root: "folder:", r"'folder:' names nothing behind the colon; write folder:PATH"),
+    "a file": (lambda root: (root / "x").write_text("x") and f"folder:{root}/x", r"x is not a directory"),
+    "empty": (lambda root: f"folder:{root}", r"has no directory train/; the layout PATH/train/<class>/\*\.png .* is wanted"),
+    "no classes": (lambda root: (root / "set/train").mkdir(parents=True) or f"folder:{root}/set", r"train has no class directories"),
+    "empty class": (folder(remove(*CATS)), r"train/cat is a class with no images; add PNG, JPEG or WebP files or remove the directory"),
+    "one class": (folder(lambda root: None, classes=("cat",)), r"set/train holds labels of less than two classes; at least two are wanted"),
+    "one image": (
+        folder(lambda root: None, train=1, test=0),
+        r"class cat has one image, which cannot be split .*; add images or a test set",
+    ),
+    "new test class": (
+        folder(lambda root: (root / "test/cat").rename(root / "test/cow")),
+        r"test/cow is a class without training images; add",
+    ),
+    "no image": (image_file(b"just some text"), r"cat/000\.png is no readable PNG, JPEG or WebP image; remove or replace it"),
+    "empty image": (image_file(b""), r"cat/000\.png is no readable PNG, JPEG or WebP image"),
+    "cut image": (image_file(lambda path: path.read_bytes()[:-40]), r"cat/000\.png cannot be decoded \(.+\); remove or replace it"),
+    "cut jpeg": (
+        image_file(saved("JPEG", picture(0, (64, 64)))[:-300], "train/dog/009.jpg"),
+        r"dog/009\.jpg cannot be decoded \(.*truncated",
+    ),
+    "16 bits": (
+        image_file(saved("PNG", np.zeros((8, 8), np.uint16))),
+        r"000\.png has more than 8 bits per channel \(mode I;16\), wanted 8; convert",
+    ),
+    "transparent": (
+        image_file(saved("PNG", picture(0, channels=4))),
+        r"000\.png has transparent pixels, whose colour is undefined; put it on a background and save it as RGB",
+    ),
+    "animated": (
+        image_file(saved("WEBP", FRAMES[0], save_all=True, append_images=FRAMES[1:]), "test/cat/5.webp"),
+        r"5\.webp is animated \(3 frames\), wanted a still image; save one of its frames",
+    ),
+    "bomb": (image_file(bomb()), r"000\.png has more than [0-9,]+ pixels, as a decompression bomb has; remove it or scale it down"),
+    "link out": (folder(link("/etc/hostname")), r"link\.png is a link to /etc/hostname, outside .*set; copy the files into the folder"),
+    "link to nothing": (folder(link("gone.png")), r"link\.png is a link to .*gone\.png, which does not exist; remove or mend it"),
+    "link to itself": (folder(link("link.png")), r"link\.png"),
+}
+
+IMAGES, LABELS = picture(0, (10, 8, 8)).reshape(10, 8, 8, 3), np.array([0, 1] * 5)
+
+
+def npz(**arrays):
+    """A case with these arrays, good images and labels where none are named; None leaves an array out."""
+
+    def build(root):
+        every = {"images": IMAGES, "labels": LABELS} | arrays
+        np.savez(root / "set.npz", **{name: array for name, array in every.items() if array is not None})
+        return f"npz:{root}/set.npz"
+
+    return build
+
+
+def spoilt(change):
+    def build(root):
+        name = npz()(root)
+        path = root / "set.npz"
+        path.write_bytes(change(path.read_bytes()))
+        return name
+
+    return build
+
+
+PICKLED = np.array([{"a": 1}, None] * 5, dtype=object)
+ARRAYS = {
+    "no file": (lambda root: f"npz:{root}/none.npz", r"none\.npz does not exist; give an archive written by np\.savez"),
+    "not an archive": (
+        spoilt(lambda content: b"nothing"),
+        r"set\.npz is no readable \.npz archive of plain arrays \(.*\); write it again with np\.savez",
+    ),
+    "cut archive": (spoilt(lambda content: content[:-100]), r"is no readable \.npz archive of plain arrays"),
+    "damaged array": (
+        spoilt(lambda content: content[:300] + b"damage" + content[306:]),
+        r"is no readable \.npz archive of plain arrays \(Bad CRC-32",
+    ),
+    "objects": (npz(images=PICKLED), r"is no readable \.npz archive of plain arrays \(.*allow_pickle"),
+    "no labels": (npz(labels=None), r"has no array 'labels' \(but images\); save it with np\.savez\(path, images=\.\.\., labels=\.\.\.\)"),
+    "floats": (npz(images=IMAGES / 255), r"images have dtype float64, wanted uint8 from 0 to 255; convert them"),
+    "channels first": (
+        npz(images=IMAGES.transpose(0, 3, 1, 2)),
+        r"images have shape \(10, 3, 8, 8\), wanted .* with 1 or 3 channels; transpose",
+    ),
+    "no images": (npz(images=IMAGES[:0], labels=LABELS[:0]), r"images have shape \(0, 8, 8, 3\), wanted"),
+    "float labels": (
+        npz(labels=LABELS / 2),
+        r"labels have shape \(10,\) and dtype float64, wanted whole numbers \[N\]; number the classes from 0",
+    ),
+    "one hot": (npz(labels=np.eye(2, dtype=int)[LABELS]), r"labels have shape \(10, 2\) and dtype int64"),
+    "short labels": (npz(labels=LABELS[:7]), r"10 images have 7 labels; give every image one label, -1 if it has none"),
+    "one label": (npz(labels=LABELS * 0), r"labels holds labels of less than two classes; at least two are wanted"),
+    "low label": (npz(labels=LABELS - 2), r"labels has labels from -2 to -1, wanted -1 to 0; correct the labels"),
+    "gap": (npz(labels=LABELS * 2), r"class 1 has no images, though labels go up to 2; number the classes from 0 without gaps"),
+    "huge label": (npz(labels=LABELS * 2**40), r"class 1 has no images, though labels go up to 2147483647"),
+    "no test labels": (npz(test_images=IMAGES), r"has test_images without test_labels; save both or neither"),
+    "test size": (
+        npz(test_images=IMAGES[:, :4], test_labels=LABELS),
+        r"test_images have shape \(4, 8, 3\), images \(8, 8, 3\); bring both to one size",
+    ),
+    "test label": (
+        npz(test_images=IMAGES, test_labels=LABELS + 1),
+        r"test_labels has labels from 1 to 2, wanted 0 to 1; correct the labels",
+    ),
+}
+
+
+def archive(name, members, **changes):
+    """A case with one archive of which some members are changed, or left out (None)."""
+
+    def build(root):
+        file = {"cifar10": "cifar-10-binary", "cifar100": "cifar-100-binary", "stl10": "stl10_binary"}[name] + ".tar.gz"
+        content = dict(members()[0])
+        for member, change in changes.items():
+            path = next(key for key in content if member in key)
+            content[path] = change and change(content[path])
+        (root / file).write_bytes(tar_bytes({key: value for key, value in content.items() if value is not None}))
+        return name
+
+    return build
+
+
+def cut(fraction):
+    def build(root):
+        name = archive("cifar10", cifar10_members)(root)
+        path = root / "cifar-10-binary.tar.gz"
+        path.write_bytes(path.read_bytes()[: int(fraction * path.stat().st_size)])
+        return name
+
+    return build
+
+
+def relabel(record, label):
+    return lambda content: b"".join(bytes([label]) + content[i + 1 : i + record] for i in range(0, len(content), record))
+
+
+CIFAR, LAST = 3073, {"test_batch": lambda content: content[:-1]}
+ARCHIVES = {
+    "no archive": (
+        lambda root: "cifar10",
+        r"cifar10 is not in .*: looked for cifar-10-binary\.tar\.gz or cifar-10-batches-bin/; get it with: wget -P \S+ https://www\.cs",
+    ),
+    "cut in a member": (cut(0.5), r"cifar-10-binary\.tar\.gz is truncated or damaged \(.+\); delete it and get the original again"),
+    "cut early": (cut(0.001), r"cifar-10-binary\.tar\.gz is truncated or damaged"),
+    "not an archive": (
+        lambda root: (root / "stl10_binary.tar.gz").write_text("<html>404</html>") and "stl10",
+        r"stl10_binary\.tar\.gz is truncated or damaged \(.+\); delete it and get the original again",
+    ),
+    "no member": (
+        archive("cifar10", cifar10_members, data_batch_4=None),
+        r"holds no data_batch_4\.bin: it is truncated or another archive; delete it",
+    ),
+    "record size": (
+        archive("cifar10", cifar10_members, **LAST),
+        r"test_batch\.bin has 9218 bytes, wanted a multiple of 3073, one record per image",
+    ),
+    "empty member": (
+        archive("cifar100", cifar100_members, **{"train.bin": lambda content: b""}),
+        r"train\.bin has 0 bytes, wanted a multiple of 3074",
+    ),
+    "label": (
+        archive("cifar10", cifar10_members, test_batch=relabel(CIFAR, 10)),
+        r"test_batch\.bin has labels from 10 to 10, wanted 0 to 9; correct the labels",
+    ),
+    "stl label": (
+        archive("stl10", stl10_members, train_y=lambda content: b"\x00\x01\x02\x03"),
+        r"train_y\.bin .* has labels from -1 to 2, wanted 0 to 9",
+    ),
+    "stl count": (
+        archive("stl10", stl10_members, test_y=lambda content: b"\x01\x02"),
+        r"has 3 test images and 2 labels; get the original again",
+    ),
+    "one class": (
+        archive("cifar100", cifar100_members, **{"test.bin": lambda content: content[:3074]}),
+        r"test\.bin holds labels of less than two classes",
+    ),
+    "not prepared": (
+        lambda root: "tfds:mnist",
+        r"mnist is not prepared: looked for .*mnist/<version>/dataset_info\.json; get it with: python -c \"from sslx\.data import prepare;",
+    ),
+    "wrongly prepared": (
+        lambda root: (
+            (root / "mnist/3.0.1").mkdir(parents=True) or ((root / "mnist/3.0.1/dataset_info.json").write_text("{}") and "tfds:mnist")
+        ),
+        r"3\.0\.1 is no prepared set of labelled images with a train split \(.+\); prepare it again with sslx\.data\.prepare",
+    ),
+    "unknown": (lambda root: "cifar-10", r"unknown data set 'cifar-10'; choose one of digits, cifar10, "),
+}
+
+CASES = {
+    f"{room}: {name}": case for room, cases in (("folder", FOLDERS), ("npz", ARRAYS), ("archive", ARCHIVES)) for name, case in cases.items()
+}
+
+
+def files_below(root):
+    return {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_data_is_refused_in_one_line(case, tmp_path, cache, monkeypatch, capfd):
+    build, message = CASES[case]
+    root = tmp_path / "data"
+    root.mkdir()
+    name = build(root)
+    before = files_below(root)
+    with pytest.raises(data.DataError, match=message) as caught:
+        data.load(name, data_dir=root)
+    assert str(caught.value).isprintable()
+    assert caught.value.__cause__ is None
+    assert files_below(root) == before
+    assert not cache.exists() or list(cache.iterdir()) == []
+    assert capfd.readouterr().err == ""
+
+
+def test_without_a_data_directory_the_two_ways_to_name_one_are_said():
+    with pytest.raises(
+        data.DataError, match=r"stl10 needs a data directory that holds .*: pass --data-dir DIR or set SSLX_DATA; get it with: wget"
+    ):
+        data.load("stl10")

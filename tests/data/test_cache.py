@@ -1,0 +1,79 @@
+"""The cache of decoded images: hit, miss, race, failure."""
+
+import os
+import resource
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from data_builders import picture, write_folder
+from PIL import Image
+
+from sslx import data
+from sslx.data import _folder
+
+
+@pytest.fixture
+def images(tmp_path):
+    write_folder(tmp_path / "set")
+    return f"folder:{tmp_path}/set"
+
+
+def test_the_second_start_maps_the_cache_and_decodes_nothing(images, cache, monkeypatch):
+    first = data.load(images)
+    assert len(list(cache.iterdir())) == 1
+    monkeypatch.setattr(_folder, "decode", None)
+    again = data.load(images)
+    assert isinstance(again.train_images, np.memmap)
+    for a, b in zip(first, again, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("change", ["content", "time", "new", "removed"])
+def test_a_change_of_the_sources_is_seen(images, tmp_path, change):
+    before = data.load(images)
+    path = tmp_path / "set/train/cat/000.png"
+    if change == "time":
+        os.utime(path, ns=(1, 1))
+    elif change == "removed":
+        path.unlink()
+    else:
+        target = path if change == "content" else path.with_name("zzz.png")
+        Image.fromarray(picture(77)).save(target)
+    after = data.load(images)
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+    assert len(after.train_images) == len(before.train_images) + {"new": 1, "removed": -1}.get(change, 0)
+    if change == "content":
+        np.testing.assert_array_equal(after.train_images[0], picture(77))
+
+
+def test_of_several_writers_each_gets_the_data_and_one_entry_stays(images, cache):
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: data.load(images), range(4)))
+    assert all((x.train_images == found[0].train_images).all() for x in found)
+    assert [path.name.startswith("partial") for path in cache.iterdir()] == [False]
+
+
+def test_a_full_disk_is_one_clear_line_and_leaves_nothing(tmp_path, cache):
+    write_folder(tmp_path / "set", size=(64, 64))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(data.DataError, match=r"cannot write the cache .* \(File too large\); make room there or set SSLX_CACHE"):
+            data.load(f"folder:{tmp_path}/set")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(cache.iterdir()) == []
+    assert data.load(f"folder:{tmp_path}/set").train_images.shape == (6, 64, 64, 3)
+
+
+def test_a_cache_that_cannot_be_made_or_is_damaged_says_what_to_do(images, cache):
+    cache.write_text("a file")
+    with pytest.raises(data.DataError, match=r"cannot write the cache .*; make room there or set SSLX_CACHE to another directory"):
+        data.load(images)
+    cache.unlink()
+    data.load(images)
+    entry = next(cache.iterdir())
+    (entry / "train_images.npy").write_bytes(b"no array")
+    with pytest.raises(data.DataError, match=r"the cache entry .* is damaged .*; delete that directory and start again"):
+        data.load(images)

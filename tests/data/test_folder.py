@@ -1,0 +1,75 @@
+"""Image folders: order, colours, sizes, split and cache."""
+
+import os
+
+import numpy as np
+import pytest
+from data_builders import picture, write_folder
+from PIL import Image
+
+from sslx import data
+
+
+def test_images_come_in_the_order_of_class_and_name_with_their_labels(tmp_path):
+    pixels = write_folder(tmp_path / "set", classes=("dog", "cat", "ant"))
+    (tmp_path / "set/train/cat/notes.txt").write_text("not an image")
+    (tmp_path / "set/train/.hidden").mkdir()
+    calls = []
+    found = data.load(f"folder:{tmp_path}/set", progress=lambda done, total: calls.append((done, total)))
+    assert found.classes == ("ant", "cat", "dog")
+    np.testing.assert_array_equal(found.train_labels, [0, 0, 0, 1, 1, 1, 2, 2, 2])
+    np.testing.assert_array_equal(found.test_labels, [0, 0, 1, 1, 2, 2])
+    assert (found.train_labels.dtype, found.test_labels.dtype) == (np.int32, np.int32)
+    for split, images in (("train", found.train_images), ("test", found.test_images)):
+        np.testing.assert_array_equal(images, [pixels[path] for path in sorted(pixels) if split in path.parts])
+    assert found.notes == ()
+    assert calls[-1] == (15, 15)
+
+
+@pytest.mark.parametrize("extension", ["jpg", "JPEG", "webp"])
+def test_other_formats_are_read(tmp_path, extension):
+    write_folder(tmp_path / "set", extension=extension, size=(16, 12))
+    found = data.load(f"folder:{tmp_path}/set")
+    with Image.open(tmp_path / f"set/test/dog/001.{extension}") as image:
+        np.testing.assert_array_equal(found.test_images[-1], np.asarray(image.convert("RGB")))
+
+
+def test_without_a_test_directory_a_fifth_of_every_class_is_held_out(tmp_path):
+    pixels = write_folder(tmp_path / "set", train=10, test=0)
+    found = data.load(f"folder:{tmp_path}/set")
+    np.testing.assert_array_equal(np.bincount(found.train_labels), [8, 8])
+    np.testing.assert_array_equal(np.bincount(found.test_labels), [2, 2])
+    both = {image.tobytes() for images in (found.train_images, found.test_images) for image in images}
+    assert both == {image.tobytes() for image in pixels.values()}
+    assert "a fifth of every class, 4 images, is held out for testing" in found.notes[0]
+    again = data.load(f"folder:{tmp_path}/set")
+    np.testing.assert_array_equal(again.test_images, found.test_images)
+
+
+def test_images_of_several_sizes_are_brought_to_one_and_it_is_said(tmp_path):
+    write_folder(tmp_path / "set", size=(10, 14))
+    gradient = np.repeat(np.arange(0, 200, 10, dtype=np.uint8)[:, None], 30, 1)
+    Image.fromarray(np.repeat(gradient[..., None], 3, -1)).save(tmp_path / "set/train/cat/big.png")
+    found = data.load(f"folder:{tmp_path}/set")
+    assert found.train_images.shape == (7, 10, 10, 3)
+    assert found.notes == ("images come in 2 sizes, 10x14 to 20x30: each was scaled to cover 10x10 pixels and cut at the centre",)
+    np.testing.assert_allclose(found.train_images[3, :, :, 0], np.repeat(np.arange(5, 200, 20)[:, None], 10, 1), atol=3)
+
+
+def test_grey_palette_and_opaque_images_become_rgb(tmp_path):
+    write_folder(tmp_path / "set", classes=("a", "b"), train=1)
+    grey, colour = picture(0)[..., 0], picture(1)
+    Image.fromarray(grey).save(tmp_path / "set/train/a/grey.png")
+    Image.fromarray(np.dstack([colour, np.full((8, 8), 255, np.uint8)])).save(tmp_path / "set/train/a/opaque.png")
+    Image.fromarray((grey > 99).astype(np.uint8)).convert("P").save(tmp_path / "set/train/a/palette.png")
+    found = data.load(f"folder:{tmp_path}/set")
+    np.testing.assert_array_equal(found.train_images[1], np.repeat(grey[..., None], 3, -1))
+    np.testing.assert_array_equal(found.train_images[2], colour)
+    assert found.notes == ("1 of 9 images are grey: their level stands in all three channels",)
+
+
+def test_links_inside_the_folder_are_followed(tmp_path):
+    write_folder(tmp_path / "set")
+    os.symlink("000.png", tmp_path / "set/train/cat/link.png")
+    found = data.load(f"folder:{tmp_path}/set")
+    np.testing.assert_array_equal(found.train_images[3], found.train_images[0])

@@ -1,0 +1,33 @@
+"""NumPy archives."""
+
+import numpy as np
+
+from sslx import data
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.integers(0, 256, (10, 6, 5, 3)).astype(np.uint8)
+LABELS = np.array([0, 1] * 5)
+
+
+def test_images_and_labels_come_as_they_were_saved(tmp_path):
+    np.savez_compressed(
+        tmp_path / "set.npz", images=IMAGES, labels=LABELS, test_images=IMAGES[:4, ::-1], test_labels=LABELS[:4], other=np.zeros(3)
+    )
+    found = data.load(f"npz:{tmp_path}/set.npz")
+    np.testing.assert_array_equal(found.train_images, IMAGES)
+    np.testing.assert_array_equal(found.test_images, IMAGES[:4, ::-1])
+    np.testing.assert_array_equal(found.train_labels, LABELS)
+    assert (found.train_labels.dtype, found.classes, found.notes) == (np.int32, ("0", "1"), ())
+
+
+def test_without_test_images_a_fifth_of_every_class_is_held_out(tmp_path):
+    labels = np.array([0, 1, -1, 1, 0, 0, 1, 1, 0, 0])
+    np.savez(tmp_path / "set.npz", images=IMAGES[..., 0], labels=labels)
+    found = data.load(f"npz:{tmp_path}/set.npz")
+    assert found.train_images.shape == (8, 6, 5, 1)
+    np.testing.assert_array_equal(np.sort(found.train_labels), [-1, 0, 0, 0, 0, 1, 1, 1])
+    np.testing.assert_array_equal(np.sort(found.test_labels), [0, 1])
+    assert "a fifth of every class, 2 images, is held out for testing" in found.notes[0]
+    pixels = {image.tobytes(): label for image, label in zip(IMAGES[..., :1], labels, strict=True)}
+    for image, label in zip(found.test_images, found.test_labels, strict=True):
+        assert pixels[image.tobytes()] == label

@@ -1,0 +1,80 @@
+"""Data sets prepared by tensorflow-datasets, here by a builder of our own."""
+
+import pytest
+import tensorflow_datasets
+from data_builders import picture
+from PIL import Image
+
+from sslx import data
+
+
+class TinyPictures(tensorflow_datasets.core.GeneratorBasedBuilder):
+    """Ten training and four test images of two classes."""
+
+    VERSION = tensorflow_datasets.core.Version("1.2.0")
+
+    def _info(self):
+        features = {
+            "image": tensorflow_datasets.features.Image(shape=(8, 8, 3)),
+            "label": tensorflow_datasets.features.ClassLabel(names=["x", "y"]),
+        }
+        return tensorflow_datasets.core.DatasetInfo(
+            builder=self, features=tensorflow_datasets.features.FeaturesDict(features), supervised_keys=("image", "label")
+        )
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples(0, 10), "test": self._generate_examples(100, 4)}
+
+    def _generate_examples(self, first, count):
+        for i in range(count):
+            yield i, {"image": Image.fromarray(picture(first + i)), "label": i % 2}
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    path = tmp_path_factory.mktemp("tfds")
+    TinyPictures(data_dir=str(path), file_format="array_record").download_and_prepare()
+    return path
+
+
+@pytest.mark.parametrize("name", ["tfds:tiny_pictures", "tiny_pictures", "tfds:tiny_pictures/1.2.0"])
+def test_a_prepared_set_is_read_by_its_name(directory, name):
+    found = data.load(name, data_dir=directory)
+    assert found.classes == ("x", "y")
+    for images, labels, first, count in ((found.train_images, found.train_labels, 0, 10), (found.test_images, found.test_labels, 100, 4)):
+        pixels = {picture(first + i).tobytes(): i % 2 for i in range(count)}
+        assert [pixels.pop(image.tobytes()) for image in images] == labels.tolist()
+        assert pixels == {}
+
+
+def test_the_highest_version_is_taken(directory, tmp_path):
+    for version in ("1.2.0", "1.10.0", "1.9.1"):
+        (tmp_path / "tiny_pictures" / version).mkdir(parents=True)
+        for file in (directory / "tiny_pictures/1.2.0").iterdir():
+            (tmp_path / "tiny_pictures" / version / file.name).write_bytes(file.read_bytes())
+    assert data._tfds.prepared(tmp_path, "tiny_pictures").name == "1.10.0"
+
+
+def test_preparing_asks_for_the_format_that_needs_no_tensorflow(directory, tmp_path, monkeypatch):
+    monkeypatch.setattr(tensorflow_datasets, "builder", lambda name, **options: TinyPictures(**options))
+    data.prepare("tiny_pictures", tmp_path)
+    assert len(data.load("tiny_pictures", data_dir=tmp_path).train_images) == 10
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            ModuleNotFoundError("No module named 'tensorflow'", name="tensorflow"),
+            "without tensorflow; pip install tensorflow-cpu and try again",
+        ),
+        (ConnectionError("no\nroute"), r"ConnectionError: no\\nroute\); check the name and the network"),
+    ],
+)
+def test_a_failure_to_prepare_is_one_line(tmp_path, monkeypatch, error, message):
+    def fail(name, **options):
+        raise error
+
+    monkeypatch.setattr(tensorflow_datasets, "builder", fail)
+    with pytest.raises(data.DataError, match=message):
+        data.prepare("mnist", tmp_path)
