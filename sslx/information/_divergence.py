@@ -1,5 +1,7 @@
 """Divergences between two Gaussians, in nats, for variances [], diagonals [K] and covariance matrices [K, K]."""
 
+import math
+
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -25,7 +27,7 @@ def gaussian_kl(mean_p: Float[Array, " K"], cov_p: ArrayLike, mean_q: Float[Arra
     Raises:
         TypeError, ValueError: a mean is not a floating-point vector, or the shapes do not fit.
     """
-    return kl(*_pair(mean_p, cov_p, mean_q, cov_q))
+    return kl_divergence(*_pair(mean_p, cov_p, mean_q, cov_q))
 
 
 def chernoff(
@@ -49,15 +51,15 @@ def chernoff(
 
     Reference: Kolchinsky and Tracey, 2017, Entropy 19(7):361.
     """
-    return chernoff_alpha(*_pair(mean_p, cov_p, mean_q, cov_q), alpha)
+    return chernoff_divergence(*_pair(mean_p, cov_p, mean_q, cov_q), alpha)
 
 
-def kl(p: Gaussian, q: Gaussian) -> Scalar:
+def kl_divergence(p: Gaussian, q: Gaussian) -> Scalar:
     """KL(p || q) from factors."""
     return 0.5 * (q.log_det - p.log_det + mahalanobis(p.mean - q.mean, q.factor) + trace_ratio(p, q) - p.mean.shape[-1])
 
 
-def chernoff_alpha(p: Gaussian, q: Gaussian, alpha: ArrayLike) -> Scalar:
+def chernoff_divergence(p: Gaussian, q: Gaussian, alpha: ArrayLike) -> Scalar:
     """C_alpha(p || q) from factors."""
     alpha = jnp.asarray(alpha, p.cov.dtype)
     middle = gaussian(p.mean - q.mean, (1 - alpha) * p.cov + alpha * q.cov)
@@ -65,10 +67,12 @@ def chernoff_alpha(p: Gaussian, q: Gaussian, alpha: ArrayLike) -> Scalar:
     return 0.5 * (alpha * (1 - alpha) * quadratic + middle.log_det - (1 - alpha) * p.log_det - alpha * q.log_det)
 
 
-def log_overlap(p: Gaussian, q: Gaussian) -> Scalar:
-    """ln int p q = ln N(m_p; m_q, S_p + S_q)."""
+def bhattacharyya_and_overlap(p: Gaussian, q: Gaussian) -> tuple[Scalar, Scalar]:
+    """C_1/2(p || q) and ln int p q = ln N(m_p; m_q, S_p + S_q), both from one factorisation of S_p + S_q."""
     total = gaussian(p.mean - q.mean, p.cov + q.cov)
-    return -0.5 * (p.mean.shape[-1] * jnp.log(2 * jnp.pi) + total.log_det + mahalanobis(total.mean, total.factor))
+    quadratic, width = mahalanobis(total.mean, total.factor), p.mean.shape[-1]
+    bhattacharyya = (quadratic + 2 * (total.log_det - width * math.log(2)) - p.log_det - q.log_det) / 4
+    return bhattacharyya, -0.5 * (width * math.log(2 * math.pi) + total.log_det + quadratic)
 
 
 def _pair(mean_p: Array, cov_p: ArrayLike, mean_q: Array, cov_q: ArrayLike) -> tuple[Gaussian, Gaussian]:

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from sslx.checks import check_choice
 from sslx.entropy import LOG_TWO_PI_E
 from sslx.information._components import Gaussian, Mixture, mixture
-from sslx.information._divergence import chernoff_alpha, kl, log_overlap
+from sslx.information._divergence import bhattacharyya_and_overlap, chernoff_divergence, kl_divergence
 from sslx.linalg import safe_sqrt
 from sslx.typing import Scalar
 
@@ -77,11 +77,14 @@ def pairwise_entropy(
 
     Reference: Kolchinsky and Tracey, 2017, Entropy 19(7):361, arXiv 1706.02419.
     """
-    check_choice("distance", distance, ("kl", "bhattacharyya", "chernoff"))
-    alpha = 0.5 if distance == "bhattacharyya" else chernoff_alpha
+    exponents: dict[str, Exponents] = {
+        "kl": lambda p, q: (-kl_divergence(p, q),),
+        "bhattacharyya": lambda p, q: (-bhattacharyya_and_overlap(p, q)[0],),
+        "chernoff": lambda p, q: (-chernoff_divergence(p, q, chernoff_alpha),),
+    }
+    check_choice("distance", distance, tuple(exponents))
     mix = mixture(means, covs_or_variance, weights)
-    exponents = (lambda p, q: (-kl(p, q),)) if distance == "kl" else (lambda p, q: (-_chernoff(p, q, alpha),))
-    (overlap,) = _log_overlaps(mix, exponents, chunk)
+    (overlap,) = _log_overlaps(mix, exponents[distance], chunk)
     return jnp.where(mix.singular, -jnp.inf, _conditional(mix) - jnp.sum(mix.weights * overlap))
 
 
@@ -115,8 +118,13 @@ def mixture_entropy(
 
     Reference: Kolchinsky and Tracey, 2017, Entropy 19(7):361; Huber, Bailey, Durrant-Whyte, Hanebeck, 2008, MFI.
     """
+
+    def exponents(p: Gaussian, q: Gaussian) -> tuple[Array, ...]:
+        bhattacharyya, overlap = bhattacharyya_and_overlap(p, q)
+        return -bhattacharyya, overlap, -kl_divergence(p, q)
+
     mix = mixture(means, covs, weights)
-    overlaps = _log_overlaps(mix, lambda p, q: (-_chernoff(p, q, 0.5), log_overlap(p, q), -kl(p, q)), chunk)
+    overlaps = _log_overlaps(mix, exponents, chunk)
     mixing_bhattacharyya, elk, mixing_kl = (-jnp.sum(mix.weights * overlap) for overlap in overlaps)
     conditional, label = _conditional(mix), jnp.sum(entr(mix.weights))
     bhattacharyya, upper_kl = conditional + mixing_bhattacharyya, conditional + mixing_kl
@@ -137,9 +145,6 @@ def mixture_entropy(
     )
     entropies = {name: jnp.where(mix.singular, -jnp.inf, getattr(terms, name)) for name in terms._fields[:9]}
     return terms._replace(**entropies)
-
-
-_chernoff = chernoff_alpha  # `pairwise_entropy` has an argument of that name
 
 
 def _log_overlaps(mix: Mixture, exponents: Exponents, chunk: int | None) -> tuple[Float[Array, " N"], ...]:
