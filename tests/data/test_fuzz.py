@@ -77,14 +77,17 @@ def test_damaged_npz_files(content, changes, tmp_path, cache):
 
 @cases(300)
 @given(
-    images=st.tuples(st.sampled_from([np.uint8, np.float32, np.int64, bool]), st.lists(st.integers(0, 4), max_size=5)),
-    labels=st.lists(st.integers(-3, 3), max_size=5) | st.just([[0], [1]]) | st.just([0.5, 1.0]) | st.just([2**62, -(2**62)]),
-    test=st.lists(st.integers(-1, 2), max_size=3) | st.none(),
+    kind=st.sampled_from([np.uint8, np.uint8, np.uint8, np.float32, bool]),
+    shape=st.sampled_from([(3, 3), (3, 3, 1), (3, 3, 3), (3, 3, 2), (0, 3), (), (1, 1, 1, 1)]),
+    labels=st.lists(st.integers(0, 1), min_size=2, max_size=8)
+    | st.lists(st.integers(-3, 3))
+    | st.sampled_from([[[0], [1]], [0.5], [2**62, -(2**62)]]),
+    missing=st.sampled_from([0, 0, 0, 1]),
+    test=st.lists(st.integers(0, 1), min_size=2, max_size=3) | st.lists(st.integers(-1, 2)) | st.none(),
 )
-def test_arrays_of_any_shape_and_type(images, labels, test, tmp_path, cache):
-    kind, shape = images
-    extra = {} if test is None else {"test_images": np.zeros((len(test), *shape[1:]), kind), "test_labels": np.array(test)}
-    np.savez(tmp_path / "set.npz", images=np.zeros(shape, kind), labels=np.array(labels), **extra)
+def test_arrays_of_any_shape_and_type(kind, shape, labels, missing, test, tmp_path, cache):
+    extra = {} if test is None else {"test_images": np.zeros((len(test), *shape), kind), "test_labels": np.array(test)}
+    np.savez(tmp_path / "set.npz", images=np.zeros((max(len(labels) - missing, 0), *shape), kind), labels=np.array(labels), **extra)
     outcome(f"npz:{tmp_path}/set.npz", cache)
 
 
@@ -111,19 +114,21 @@ def test_damaged_images(kind, changes, folder, cache):
     path.unlink()
 
 
-NAMES = st.sampled_from(["train", "test", "train/a", "train/b", "test/a", "test/c", "train/a/sub", "train/.x", "train/é\n"])
-FILES = st.sampled_from(["0.png", "1.PNG", "2.txt", ".png", "3.png.bak", "x.jpg", "\udcff.png"])
+FILES = st.sets(st.sampled_from(["0.png", "1.PNG", "2.png", "3.txt", ".png", "4.png.bak", "x.jpg", "\udcff.png"]), max_size=4)
+GOOD = st.sets(st.sampled_from(["0.png", "1.png", "2.png"]), min_size=2)
+EXTRA = st.sampled_from(["train", "train/a", "train/a/sub", "train/.x", "train/é\n", "test/a", "test/b", "test/c"])
 
 
 @cases(200)
-@given(tree=st.lists(st.tuples(NAMES, FILES | st.none()), max_size=8))
-def test_folders_of_any_layout(tree, tmp_path, cache):
+@given(good=st.dictionaries(st.sampled_from(["train/a", "train/b", "test/a"]), GOOD), extra=st.dictionaries(EXTRA, FILES, max_size=2))
+def test_folders_of_any_layout(good, extra, tmp_path, cache):
     root = tmp_path / uuid.uuid4().hex
     root.mkdir()
-    for directory, file in tree:
-        (root / directory).mkdir(parents=True, exist_ok=True)
-        if file is not None:
-            (root / directory / file).write_bytes(IMAGE["PNG"])
+    for tree in (good, extra):
+        for directory, files in tree.items():
+            (root / directory).mkdir(parents=True, exist_ok=True)
+            for file in files:
+                (root / directory / file).write_bytes(IMAGE["PNG"])
     outcome(f"folder:{root}", cache)
     shutil.rmtree(root)
 
