@@ -12,7 +12,7 @@ from sslx.checks import check_count, check_matrix, check_square
 from sslx.collectives import all_gather_if, pmean_if, row_indices
 from sslx.linalg import logdet_shifted, symmetrise
 from sslx.moments import at_least_float32, centre, global_count, second_moment
-from sslx.typing import AxisName, Embedding, Matrix, Scalar
+from sslx.typing import AxisName, Embedding, Matrix, Number, Scalar
 
 LOG_TWO_PI_E = 2.8378770664093453  # log(2 pi e)
 
@@ -36,7 +36,7 @@ def gaussian_entropy(cov: Matrix) -> Scalar:
     return (len(cov) * LOG_TWO_PI_E + jnp.linalg.slogdet(symmetrise(at_least_float32(cov)))[1]) / 2
 
 
-def logdet_entropy(z: Embedding, *, beta: float = 1.0, axis_name: AxisName = None) -> Scalar:
+def logdet_entropy(z: Embedding, *, beta: Number = 1.0, axis_name: AxisName = None) -> Scalar:
     """LogDet estimator: H = 1/2 log det(I + beta Zc^T Zc / N), Zc centred over the batch.
 
     It is finite for rank-deficient points, 0 when all are equal (with gradient 0), and grows with the logarithm of their scale; for large
@@ -60,14 +60,14 @@ def logdet_entropy(z: Embedding, *, beta: float = 1.0, axis_name: AxisName = Non
     return coding_rate(centre(z, axis_name=axis_name), beta, axis_name=axis_name)
 
 
-def coding_rate(z: Embedding, beta: float, *, axis_name: AxisName = None) -> Scalar:
+def coding_rate(z: Embedding, beta: Number, *, axis_name: AxisName = None) -> Scalar:
     """1/2 log det(I + beta z^T z / N) of the points as they are, not centred, []."""
     if axis_name is None and z.shape[0] < z.shape[1]:
         return logdet_shifted(beta * second_moment(z.T) * (z.shape[1] / z.shape[0]), 1.0) / 2
     return logdet_shifted(beta * second_moment(z, axis_name=axis_name), 1.0) / 2
 
 
-def pairwise_entropy_isotropic(z: Embedding, variance: float | Scalar, *, lower: bool = True, axis_name: AxisName = None) -> Scalar:
+def pairwise_entropy_isotropic(z: Embedding, variance: Number, *, lower: bool = True, axis_name: AxisName = None) -> Scalar:
     """Bound on the entropy of the mixture (1/N) sum_j N(z_j, variance I) from the distances of its centres.
 
     H = d/2 log(2 pi e variance) - 1/N sum_i log 1/N sum_j exp(-|z_i - z_j|^2 / (c variance)),
@@ -112,12 +112,12 @@ def median_squared_distance(z: Embedding, *, axis_name: AxisName = None) -> Scal
     """
     check_matrix("z", z)
     check_count("z", global_count(z, axis_name))
-    everywhere = lax.stop_gradient(all_gather_if(z, axis_name))
+    everywhere = lax.stop_gradient(all_gather_if(at_least_float32(z), axis_name))
     first, second = jnp.triu_indices(len(everywhere), k=1)
     return jnp.median(_squared_distances(everywhere, None)[first, second])
 
 
-def _squared_distances(z: Array, axis_name: AxisName) -> Array:
+def _squared_distances(z: Embedding, axis_name: AxisName) -> Array:
     """|z_i - z_j|^2 of the rows here (i) to the rows of all devices (j), exactly 0 for a row and itself."""
     here = centre(z, axis_name=axis_name)  # distances do not see the mean, rounding does
     everywhere = all_gather_if(here, axis_name)

@@ -4,27 +4,27 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jaxtyping import Bool
 
-from sslx.typing import Matrix, Scalar
+from sslx.typing import AnyArray, Matrix, Number, Scalar
 
 
-def l2_normalise(x: Array, *, axis: int = -1, eps: float = 1e-12) -> Array:
+def l2_normalise(x: AnyArray, *, axis: int = -1, eps: float = 1e-12) -> Array:
     """x / ||x|| along `axis`; vectors shorter than `eps` become 0, with gradient 0 (never NaN)."""
-    return x * jnp.expand_dims(safe_reciprocal_norm(x, axis=axis, eps=eps), axis)
+    return jnp.asarray(x) * jnp.expand_dims(safe_reciprocal_norm(x, axis=axis, eps=eps), axis)
 
 
-def safe_reciprocal_norm(x: Array, *, axis: int = -1, eps: float = 1e-12) -> Array:
+def safe_reciprocal_norm(x: AnyArray, *, axis: int = -1, eps: float = 1e-12) -> Array:
     """1 / ||x|| along `axis`; 0, with gradient 0, for vectors shorter than `eps`."""
     square = jnp.sum(x**2, axis=axis)
     long_enough = square > eps**2
     return jnp.where(long_enough, lax.rsqrt(jnp.where(long_enough, square, 1.0)), 0.0)
 
 
-def safe_norm(x: Array, *, axis: int = -1) -> Array:
+def safe_norm(x: AnyArray, *, axis: int = -1) -> Array:
     """||x|| along `axis`, with gradient 0 where the norm is 0."""
     return safe_sqrt(jnp.sum(x**2, axis=axis))
 
 
-def safe_sqrt(x: Array) -> Array:
+def safe_sqrt(x: AnyArray) -> Array:
     """sqrt(max(x, 0)), with gradient 0 where x <= 0."""
     positive = x > 0
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1.0)), 0.0)
@@ -45,7 +45,7 @@ def rounding_level(a: Matrix) -> Scalar:
     return 16 * float(jnp.finfo(a.dtype).eps) * lax.stop_gradient(jnp.sqrt(jnp.sum(a**2)))
 
 
-def safe_shift(a: Matrix, shift: float | Scalar) -> Scalar:
+def safe_shift(a: Matrix, shift: Number) -> Scalar:
     """`shift`, or the rounding level of `a` where shift I + a is singular to rounding, [], without gradient."""
     a, shift = lax.stop_gradient(a), jnp.asarray(shift, a.dtype)
     return lax.cond(rounding_level(a) > shift, _lift_if_singular, lambda _, shift: shift, a, shift)
@@ -57,28 +57,28 @@ def _lift_if_singular(a: Matrix, shift: Scalar) -> Scalar:
     return jnp.where(jnp.all(pivots > level), shift, level)  # NaN compares as False
 
 
-def logdet_shifted(a: Matrix, shift: float) -> Scalar:
+def logdet_shifted(a: Matrix, shift: Number) -> Scalar:
     """log det(shift I + a) for symmetric positive semi-definite a, [], by Cholesky; its gradient is (shift I + a)^-1.
 
     A small `a` goes through its power series, because 1 + a would round its digits away. Where shift I + a is singular to rounding the
     shift is lifted to the rounding level of `a`, so that value and gradient stay finite for `a` of any size.
     """
-    a = a / shift
-    small = jnp.sqrt(jnp.sum(lax.stop_gradient(a) ** 2)) < (5 * float(jnp.finfo(a.dtype).eps)) ** 0.2  # the fifth term is below rounding
-    excess = lax.cond(small, _logdet_one_plus_small, _logdet_one_plus, a, small)
-    return excess + a.shape[-1] * jnp.log(shift)
+    norm = jnp.sqrt(jnp.sum(lax.stop_gradient(a) ** 2))
+    small = norm / shift < (5 * float(jnp.finfo(a.dtype).eps)) ** 0.2  # there the fifth term of the series is below rounding
+    return lax.cond(small, _logdet_series, _logdet_cholesky, a, jnp.asarray(shift, a.dtype), small)
 
 
-def _logdet_one_plus_small(a: Matrix, small: Bool[Array, ""]) -> Scalar:
-    return log1p_series_trace(jnp.where(small, a, 0.0), 4)  # under vmap both branches run: keep the powers from overflowing
+def _logdet_series(a: Matrix, shift: Scalar, chosen: Bool[Array, ""]) -> Scalar:
+    ratio = jnp.where(chosen, a / shift, 0.0)  # under vmap both branches run: keep the powers from overflowing
+    return log1p_series_trace(ratio, 4) + a.shape[-1] * jnp.log(shift)
 
 
-def _logdet_one_plus(a: Matrix, _: Bool[Array, ""]) -> Scalar:
-    factor = jnp.linalg.cholesky(a + safe_shift(a, 1.0) * jnp.eye(a.shape[-1], dtype=a.dtype))
+def _logdet_cholesky(a: Matrix, shift: Scalar, _: Bool[Array, ""]) -> Scalar:
+    factor = jnp.linalg.cholesky(a + safe_shift(a, shift) * jnp.eye(a.shape[-1], dtype=a.dtype))
     return 2 * jnp.sum(jnp.log(jnp.diagonal(factor)))
 
 
-def nuclear_norm(a: Array) -> Scalar:
+def nuclear_norm(a: AnyArray) -> Scalar:
     """Sum of the singular values of a [m, n], []; those at the level of rounding count as 0, with gradient 0."""
     values = jnp.linalg.svd(a, compute_uv=False)
     floor = lax.stop_gradient(max(a.shape) * float(jnp.finfo(a.dtype).eps) * values[0])

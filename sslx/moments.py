@@ -8,15 +8,16 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from sslx.collectives import axis_size, pmean_if
-from sslx.typing import AxisName, Embedding, Matrix
+from sslx.typing import AnyArray, AxisName, Embedding, Matrix, Number
 
 
-def at_least_float32(x: Array) -> Array:
+def at_least_float32(x: AnyArray) -> Array:
     """`x` in float32, or in its own type if that is wider."""
+    x = jnp.asarray(x)
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
-def global_count(z: Array, axis_name: AxisName = None) -> int:
+def global_count(z: AnyArray, axis_name: AxisName = None) -> int:
     """Rows of `z` over all devices of `axis_name`: a Python integer."""
     return z.shape[0] * axis_size(axis_name)
 
@@ -26,7 +27,7 @@ def mean(z: Embedding, *, axis_name: AxisName = None) -> Array:
     return pmean_if(jnp.mean(at_least_float32(z), axis=0), axis_name)
 
 
-def centre(z: Embedding, *, axis_name: AxisName = None) -> Embedding:
+def centre(z: Embedding, *, axis_name: AxisName = None) -> Array:
     """`z` minus its mean over the batch, [N, d]."""
     return at_least_float32(z) - mean(z, axis_name=axis_name)
 
@@ -51,12 +52,12 @@ def covariance(z: Embedding, *, ddof: int = 1, axis_name: AxisName = None) -> Ma
     return second_moment(centre(z, axis_name=axis_name), axis_name=axis_name) * (n / (n - ddof))
 
 
-def standardise(z: Embedding, *, eps: float = 1e-5, axis_name: AxisName = None) -> Embedding:
+def standardise(z: Embedding, *, eps: Number = 1e-5, axis_name: AxisName = None) -> Array:
     """(z - mean) / sqrt(variance + eps) per feature with the biased variance, as batch norm without affine parameters."""
     return centre(z, axis_name=axis_name) * lax.rsqrt(variance(z, axis_name=axis_name) + eps)
 
 
-def cross_correlation(z_a: Embedding, z_b: Embedding, *, eps: float = 1e-5, axis_name: AxisName = None) -> Matrix:
+def cross_correlation(z_a: Embedding, z_b: Embedding, *, eps: Number = 1e-5, axis_name: AxisName = None) -> Matrix:
     """C = standardise(z_a)^T standardise(z_b) / N, [d, d]."""
     return second_moment(
         standardise(z_a, eps=eps, axis_name=axis_name), standardise(z_b, eps=eps, axis_name=axis_name), axis_name=axis_name

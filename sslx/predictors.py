@@ -9,10 +9,10 @@ from jax import lax
 from sslx.checks import check_matrix, check_square
 from sslx.linalg import symmetrise
 from sslx.moments import at_least_float32, second_moment
-from sslx.typing import AxisName, Embedding, Matrix
+from sslx.typing import AxisName, Embedding, Matrix, Number
 
 
-def correlation_update(corr: Matrix, z: Embedding, *, decay: float, axis_name: AxisName = None) -> Matrix:
+def correlation_update(corr: Matrix, z: Embedding, *, decay: Number, axis_name: AxisName = None) -> Matrix:
     """Moving average of the uncentred correlation: decay corr + (1 - decay) z^T z / N, without gradient.
 
     Args:
@@ -35,7 +35,7 @@ def correlation_update(corr: Matrix, z: Embedding, *, decay: float, axis_name: A
     return lax.stop_gradient(decay * at_least_float32(corr) + (1 - decay) * second_moment(z, axis_name=axis_name))
 
 
-def directpred(corr: Matrix, *, alpha: float = 0.5, eps: float = 0.0, normalize: bool = True) -> Matrix:
+def directpred(corr: Matrix, *, alpha: Number = 0.5, eps: Number = 0.0, normalize: bool = True) -> Matrix:
     """DirectPred: the predictor shares the eigenvectors of the correlation and has a power of its eigenvalues.
 
     W_P = U diag(lambda) U^T,     corr = U diag(c) U^T,     lambda = (c / c_max + eps)^alpha.
@@ -69,7 +69,7 @@ def directpred(corr: Matrix, *, alpha: float = 0.5, eps: float = 0.0, normalize:
     return jnp.where(c_max > 0, symmetrise(w_p), jnp.eye(len(corr), dtype=corr.dtype))
 
 
-def directcopy(corr: Matrix, *, eps: float = 0.25, normalize: bool = True) -> Matrix:
+def directcopy(corr: Matrix, *, eps: Number = 0.25, normalize: bool = True) -> Matrix:
     """DirectCopy: W_P = corr / c_max + eps I, that is `directpred` with alpha = 1.
 
     Args:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 AnyArray: TypeAlias = Array | np.ndarray
 Number: TypeAlias = float | int | Array
 Scalar: TypeAlias = Float[Array, ""]
-Embedding: TypeAlias = Float[Array, "N d"]
-Views: TypeAlias = Float[Array, "V N d"]
-Matrix: TypeAlias = Float[Array, "d d"]
+Embedding: TypeAlias = Float[AnyArray, "N d"]
+Views: TypeAlias = Float[AnyArray, "V N d"]
+Matrix: TypeAlias = Float[AnyArray, "d d"]
 AxisName: TypeAlias = str | tuple[str, ...] | None

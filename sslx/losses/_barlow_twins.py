@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from sslx.checks import check_pair
 from sslx.linalg import off_diagonal_square_sum
 from sslx.moments import cross_correlation
-from sslx.typing import AxisName, Embedding, Scalar
+from sslx.typing import AxisName, Embedding, Number, Scalar
 
 
 class BarlowTwinsTerms(NamedTuple):
@@ -18,7 +18,7 @@ class BarlowTwinsTerms(NamedTuple):
 
 
 def barlow_twins(
-    z_a: Embedding, z_b: Embedding, *, lambd: float = 0.0051, eps: float = 1e-5, axis_name: AxisName = None
+    z_a: Embedding, z_b: Embedding, *, lambd: Number = 0.0051, eps: Number = 1e-5, axis_name: AxisName = None
 ) -> tuple[Scalar, BarlowTwinsTerms]:
     """Barlow Twins, in the convention of its official code and with the exact gradient on any number of devices.
 

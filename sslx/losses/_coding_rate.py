@@ -4,14 +4,14 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from sslx.checks import check_floating, check_integer, check_matrix, check_pair, check_views
 from sslx.collectives import pmean_if
 from sslx.entropy import coding_rate
 from sslx.linalg import l2_normalise, log1p_series_trace
 from sslx.moments import at_least_float32, second_moment
-from sslx.typing import AxisName, Embedding, Scalar, Views
+from sslx.typing import AnyArray, AxisName, Embedding, Number, Scalar, Views
 
 
 class MecTerms(NamedTuple):
@@ -34,7 +34,7 @@ class EmpSslTerms(NamedTuple):
 
 
 def mec(
-    z_a: Embedding, z_b: Embedding, *, eps_squared: float = 64.0, order: int = 4, axis_name: AxisName = None
+    z_a: Embedding, z_b: Embedding, *, eps_squared: Number = 64.0, order: int = 4, axis_name: AxisName = None
 ) -> tuple[Scalar, MecTerms]:
     """Maximum entropy coding, one order of the two views, in the convention of its official code.
 
@@ -69,7 +69,9 @@ def mec(
     return loss, MecTerms(loss)
 
 
-def total_coding_rate(z: Float[Array, "*V N d"], *, eps_squared: float = 0.2, axis_name: AxisName = None) -> tuple[Scalar, CodingRateTerms]:
+def total_coding_rate(
+    z: Float[AnyArray, "*V N d"], *, eps_squared: Number = 0.2, axis_name: AxisName = None
+) -> tuple[Scalar, CodingRateTerms]:
     """Total coding rate, to be minimised: loss = -R(z), R = 1/2 log det(I + d/(N eps_squared) z^T z).
 
     Rows are used as they are: R grows without bound with their length, so normalise them. At z = 0 the gradient is zero; equal non-zero
@@ -101,7 +103,7 @@ def total_coding_rate(z: Float[Array, "*V N d"], *, eps_squared: float = 0.2, ax
 
 
 def emp_ssl(
-    z: Views, *, similarity_coeff: float = 200.0, eps_squared: float = 0.2, axis_name: AxisName = None
+    z: Views, *, similarity_coeff: Number = 200.0, eps_squared: Number = 0.2, axis_name: AxisName = None
 ) -> tuple[Scalar, EmpSslTerms]:
     """EMP-SSL: many patches of an image agree with their mean, each patch's batch spreads.
 
@@ -133,5 +135,5 @@ def emp_ssl(
     return -similarity_coeff * terms.similarity - terms.coding_rate, terms
 
 
-def _mean_rate(z: Views, eps_squared: float, axis_name: AxisName) -> Scalar:
+def _mean_rate(z: Views, eps_squared: Number, axis_name: AxisName) -> Scalar:
     return jnp.mean(lax.map(lambda view: coding_rate(view, z.shape[-1] / eps_squared, axis_name=axis_name), z))

@@ -10,14 +10,14 @@ from sslx.checks import check_pair, check_square
 from sslx.collectives import pmean_if
 from sslx.linalg import logdet_shifted
 from sslx.moments import at_least_float32, mean, second_moment
-from sslx.typing import AxisName, Embedding, Matrix, Scalar
+from sslx.typing import AnyArray, AxisName, Embedding, Matrix, Number, Scalar
 
 
 class CorInfoMaxState(NamedTuple):
     """Running mean [d] and covariance [d, d] of each view."""
 
-    mean_a: Array
-    mean_b: Array
+    mean_a: AnyArray
+    mean_b: AnyArray
     cov_a: Matrix
     cov_b: Matrix
 
@@ -29,7 +29,7 @@ class CorInfoMaxTerms(NamedTuple):
     entropy: Scalar
 
 
-def corinfomax_init(width: int, *, scale: float = 1.0) -> CorInfoMaxState:
+def corinfomax_init(width: int, *, scale: Number = 1.0) -> CorInfoMaxState:
     """The state before the first batch: mean 0 and covariance scale I, in float32."""
     zero, eye = jnp.zeros(width, jnp.float32), scale * jnp.eye(width, dtype=jnp.float32)
     return CorInfoMaxState(zero, zero, eye, eye)
@@ -40,9 +40,9 @@ def corinfomax(
     z_b: Embedding,
     running: CorInfoMaxState,
     *,
-    sim_coeff: float = 250.0,
-    eps: float = 1e-8,
-    forgetting: float = 0.01,
+    sim_coeff: Number = 250.0,
+    eps: Number = 1e-8,
+    forgetting: Number = 0.01,
     axis_name: AxisName = None,
 ) -> tuple[Scalar, CorInfoMaxTerms, CorInfoMaxState]:
     """CorInfoMax, in the convention of its official code.
@@ -89,7 +89,7 @@ def corinfomax(
     )
 
 
-def _update(z: Array, old_mean: Array, old_cov: Array, forgetting: float, axis_name: AxisName) -> tuple[Array, Array]:
+def _update(z: Embedding, old_mean: AnyArray, old_cov: Matrix, forgetting: Number, axis_name: AxisName) -> tuple[Array, Array]:
     """The running mean and the running covariance about that new mean."""
     mu = forgetting * at_least_float32(old_mean) + (1 - forgetting) * mean(z, axis_name=axis_name)
     moment = second_moment(at_least_float32(z) - mu, axis_name=axis_name)

@@ -6,13 +6,13 @@ z [N, d]: N batch, d embedding width. Entropies are in nats per dimension.
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import lax
 
 from sslx.checks import check_count, check_pair
 from sslx.entropy import logdet_entropy, median_squared_distance, pairwise_entropy_isotropic
 from sslx.losses._regression import cosine, euclidean
 from sslx.moments import global_count
-from sslx.typing import AxisName, Embedding, Scalar
+from sslx.typing import AxisName, Embedding, Number, Scalar
 
 SMALLEST_VARIANCE = 1e-8
 
@@ -28,9 +28,9 @@ def vicreg_logdet(
     z_a: Embedding,
     z_b: Embedding,
     *,
-    sim_coeff: float = 1.0,
-    entropy_coeff: float = 1.0,
-    beta: float = 1.0,
+    sim_coeff: Number = 1.0,
+    entropy_coeff: Number = 1.0,
+    beta: Number = 1.0,
     axis_name: AxisName = None,
 ) -> tuple[Scalar, EntropyTerms]:
     """VICReg's invariance with the LogDet entropy in place of its variance and covariance terms.
@@ -67,9 +67,9 @@ def vicreg_pairdist(
     z_a: Embedding,
     z_b: Embedding,
     *,
-    sim_coeff: float = 1.0,
-    entropy_coeff: float = 1.0,
-    variance: float | None = None,
+    sim_coeff: Number = 1.0,
+    entropy_coeff: Number = 1.0,
+    variance: Number | None = None,
     axis_name: AxisName = None,
 ) -> tuple[Scalar, EntropyTerms]:
     """VICReg's invariance with the pairwise-distance entropy (a lower bound) in place of its variance and covariance terms.
@@ -107,9 +107,9 @@ def byol_logdet(
     z: Embedding,
     z_online: Embedding,
     *,
-    sim_coeff: float = 1.0,
-    entropy_coeff: float = 1.0,
-    beta: float = 1.0,
+    sim_coeff: Number = 1.0,
+    entropy_coeff: Number = 1.0,
+    beta: Number = 1.0,
     axis_name: AxisName = None,
 ) -> tuple[Scalar, EntropyTerms]:
     """BYOL's cosine loss, one order of the views, with the LogDet entropy of the online embedding.
@@ -147,9 +147,9 @@ def byol_pairdist(
     z: Embedding,
     z_online: Embedding,
     *,
-    sim_coeff: float = 1.0,
-    entropy_coeff: float = 1.0,
-    variance: float | None = None,
+    sim_coeff: Number = 1.0,
+    entropy_coeff: Number = 1.0,
+    variance: Number | None = None,
     axis_name: AxisName = None,
 ) -> tuple[Scalar, EntropyTerms]:
     """BYOL's cosine loss, one order of the views, with the pairwise-distance entropy of the online embedding.
@@ -179,7 +179,7 @@ def byol_pairdist(
     return _combine(invariance, _pairdist(z_online, variance, axis_name) / z_online.shape[1], sim_coeff, entropy_coeff)
 
 
-def _pairdist(z: Array, variance: float | None, axis_name: AxisName) -> Scalar:
+def _pairdist(z: Embedding, variance: Number | None, axis_name: AxisName) -> Scalar:
     check_count("the batch", global_count(z, axis_name))
     if variance is None:
         width = jnp.maximum(median_squared_distance(z, axis_name=axis_name) / 8, SMALLEST_VARIANCE)
@@ -187,5 +187,5 @@ def _pairdist(z: Array, variance: float | None, axis_name: AxisName) -> Scalar:
     return pairwise_entropy_isotropic(z, variance, axis_name=axis_name)
 
 
-def _combine(invariance: Scalar, entropy: Scalar, sim_coeff: float, entropy_coeff: float) -> tuple[Scalar, EntropyTerms]:
+def _combine(invariance: Scalar, entropy: Scalar, sim_coeff: Number, entropy_coeff: Number) -> tuple[Scalar, EntropyTerms]:
     return sim_coeff * invariance - entropy_coeff * entropy, EntropyTerms(invariance, entropy)

@@ -8,20 +8,21 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.typing import DTypeLike
 from jaxtyping import Float
 
 from sslx.checks import check_views
 from sslx.collectives import pmean_if
 from sslx.linalg import safe_norm
 from sslx.moments import at_least_float32
-from sslx.typing import AxisName, Scalar, Views
+from sslx.typing import AnyArray, AxisName, Number, Scalar, Views
 
 
 class RandomFeatures(NamedTuple):
     """A draw of random Fourier features: phi(z) = sqrt(2/R) cos(z frequencies^T + phases)."""
 
-    frequencies: Float[Array, "R d"]
-    phases: Float[Array, " R"]
+    frequencies: Float[AnyArray, "R d"]
+    phases: Float[AnyArray, " R"]
 
 
 class SslHsicTerms(NamedTuple):
@@ -31,7 +32,7 @@ class SslHsicTerms(NamedTuple):
     hsic_zy: Scalar
 
 
-def imq_features(key: Array, width: int, *, features: int = 512, scale: float = 1.0, dtype: jnp.dtype = jnp.float32) -> RandomFeatures:
+def imq_features(key: Array, width: int, *, features: int = 512, scale: Number = 1.0, dtype: DTypeLike = jnp.float32) -> RandomFeatures:
     """Random features whose kernel is the inverse multiquadric k(a, b) = scale / sqrt(scale^2 + |a - b|^2).
 
     k is the mean over t ~ Gamma(1/2, rate scale^2) of the Gaussian kernel exp(-t |a - b|^2), so a frequency is g n / scale with g a
@@ -54,7 +55,7 @@ def imq_features(key: Array, width: int, *, features: int = 512, scale: float = 
 
 
 def ssl_hsic(
-    z: Views, features_a: RandomFeatures, features_b: RandomFeatures, *, gamma: float = 3.0, axis_name: AxisName = None
+    z: Views, features_a: RandomFeatures, features_b: RandomFeatures, *, gamma: Number = 3.0, axis_name: AxisName = None
 ) -> tuple[Scalar, SslHsicTerms]:
     """SSL-HSIC on two given draws of random features phi_a and phi_b.
 
@@ -98,7 +99,7 @@ def ssl_hsic(
 
 
 def ssl_hsic_random(
-    key: Array, z: Views, *, gamma: float = 3.0, features: int = 512, scale: float = 1.0, axis_name: AxisName = None
+    key: Array, z: Views, *, gamma: Number = 3.0, features: int = 512, scale: Number = 1.0, axis_name: AxisName = None
 ) -> tuple[Scalar, SslHsicTerms]:
     """`ssl_hsic` on two fresh draws of `imq_features`.
 

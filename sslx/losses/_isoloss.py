@@ -89,7 +89,7 @@ def iso_cosine(z: Embedding, z_target: Embedding, predictor: Matrix, *, axis_nam
     return terms.attraction + terms.restraint, terms
 
 
-def _prepare(z: Array, z_target: Array, predictor: Array) -> tuple[Array, Array, Array]:
+def _prepare(z: Embedding, z_target: Embedding, predictor: Matrix) -> tuple[Array, Array, Array]:
     """Online embedding, fixed target and prediction z W_P with W_P fixed, all in at least float32."""
     check_pair("z", z, "z_target", z_target)
     check_square("predictor", predictor, z.shape[1])

@@ -8,7 +8,7 @@ from jax import lax
 from sslx.checks import check_integer, check_pair
 from sslx.linalg import log1p_series_trace
 from sslx.moments import centre, second_moment
-from sslx.typing import AxisName, Embedding, Matrix, Scalar
+from sslx.typing import AxisName, Embedding, Matrix, Number, Scalar
 
 
 class MatrixSslTerms(NamedTuple):
@@ -22,9 +22,9 @@ def matrix_ssl(
     z_a: Embedding,
     z_b: Embedding,
     *,
-    gamma: float = 1.0,
-    mu: float = 1.0,
-    lam: float = 1.0,
+    gamma: Number = 1.0,
+    mu: Number = 1.0,
+    lam: Number = 1.0,
     order: int = 4,
     axis_name: AxisName = None,
 ) -> tuple[Scalar, MatrixSslTerms]:

@@ -9,7 +9,7 @@ from sslx.checks import check_views
 from sslx.collectives import all_gather_if, pmean_if
 from sslx.linalg import l2_normalise, nuclear_norm
 from sslx.moments import at_least_float32
-from sslx.typing import AxisName, Scalar, Views
+from sslx.typing import AxisName, Number, Scalar, Views
 
 
 class MmcrTerms(NamedTuple):
@@ -19,7 +19,7 @@ class MmcrTerms(NamedTuple):
     centroids: Scalar
 
 
-def mmcr(z: Views, *, lam: float = 0.0, axis_name: AxisName = None) -> tuple[Scalar, MmcrTerms]:
+def mmcr(z: Views, *, lam: Number = 0.0, axis_name: AxisName = None) -> tuple[Scalar, MmcrTerms]:
     """Maximum manifold capacity representation.
 
     loss = lam mean_n ||Z_n||_* - ||C||_*,     rows L2-normalised, Z_n [V, d] the views of image n, C [N, d] their means,

@@ -10,7 +10,7 @@ from sslx.checks import check_count, check_pair
 from sslx.collectives import all_gather_if, pmean_if, row_indices
 from sslx.linalg import l2_normalise
 from sslx.moments import at_least_float32, global_count
-from sslx.typing import AxisName, Embedding, Scalar
+from sslx.typing import AxisName, Embedding, Number, Scalar
 
 
 class NtXentTerms(NamedTuple):
@@ -20,7 +20,7 @@ class NtXentTerms(NamedTuple):
     uniformity: Scalar
 
 
-def nt_xent(z_a: Embedding, z_b: Embedding, *, temperature: float = 0.5, axis_name: AxisName = None) -> tuple[Scalar, NtXentTerms]:
+def nt_xent(z_a: Embedding, z_b: Embedding, *, temperature: Number = 0.5, axis_name: AxisName = None) -> tuple[Scalar, NtXentTerms]:
     """Normalised temperature-scaled cross entropy, mean over all 2N anchors, with the negatives of the whole batch.
 
     loss = mean_i [ -s_{i,pos(i)} + log sum_{k != i} exp s_ik ],     s_ik = cos(z_i, z_k) / temperature over the 2N rows.

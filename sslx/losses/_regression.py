@@ -66,7 +66,7 @@ def cosine(p: Embedding, z: Embedding, *, stop_gradient: str = "target", axis_na
     return _mean(2 - 2 * jnp.sum(l2_normalise(p) * l2_normalise(z), axis=1), axis_name)
 
 
-def _prepare(p: Array, z: Array, stop_gradient: str) -> tuple[Array, Array]:
+def _prepare(p: Embedding, z: Embedding, stop_gradient: str) -> tuple[Array, Array]:
     check_pair("p", p, "z", z)
     check_choice("stop_gradient", stop_gradient, ("target", "online", "none"))
     p, z = at_least_float32(p), at_least_float32(z)

@@ -14,7 +14,7 @@ from sslx.checks import check_integer, check_matrix, check_views
 from sslx.collectives import pmean_if
 from sslx.linalg import l2_normalise
 from sslx.moments import at_least_float32, global_count
-from sslx.typing import AxisName, Embedding, Scalar, Views
+from sslx.typing import AnyArray, AxisName, Embedding, Number, Scalar, Views
 
 
 class SigregTerms(NamedTuple):
@@ -31,7 +31,7 @@ class LejepaTerms(NamedTuple):
 
 
 def sigreg(
-    z: Embedding, directions: Float[Array, "S d"], *, knots: int = 17, t_max: float = 3.0, axis_name: AxisName = None
+    z: Embedding, directions: Float[AnyArray, "S d"], *, knots: int = 17, t_max: Number = 3.0, axis_name: AxisName = None
 ) -> tuple[Scalar, SigregTerms]:
     """Sketched isotropic Gaussian regularisation: the Epps-Pulley statistic of z along directions, averaged.
 
@@ -76,10 +76,10 @@ def lejepa(
     key: Array,
     z: Views,
     *,
-    lam: float = 0.02,
+    lam: Number = 0.02,
     slices: int = 256,
     knots: int = 17,
-    t_max: float = 3.0,
+    t_max: Number = 3.0,
     axis_name: AxisName = None,
 ) -> tuple[Scalar, LejepaTerms]:
     """LeJEPA: loss = (1 - lam) mean_vnd (z_v - mean_v z)^2 + lam mean_v SIGReg(z_v), the directions drawn uniformly on the sphere.
@@ -110,7 +110,7 @@ def lejepa(
     return (1 - lam) * terms.invariance + lam * terms.gaussianity, terms
 
 
-def _quadrature(knots: int, t_max: float, dtype: jnp.dtype) -> tuple[Array, Array]:
+def _quadrature(knots: int, t_max: Number, dtype: jnp.dtype) -> tuple[Array, Array]:
     """Points t and weights of the integral over [-t_max, t_max] of an even function against exp(-t^2/2)."""
     t = jnp.linspace(0, t_max, knots, dtype=dtype)
     trapezoid = jnp.full(knots, 2 * t_max / (knots - 1), dtype).at[jnp.array([0, -1])].divide(2)

@@ -9,7 +9,7 @@ from sslx.checks import check_count, check_pair
 from sslx.collectives import all_gather_if, pmean_if, row_indices
 from sslx.linalg import safe_reciprocal_norm
 from sslx.moments import at_least_float32, global_count
-from sslx.typing import AxisName, Embedding, Scalar
+from sslx.typing import AxisName, Embedding, Number, Scalar
 
 
 class SpectralContrastiveTerms(NamedTuple):
@@ -20,7 +20,7 @@ class SpectralContrastiveTerms(NamedTuple):
 
 
 def spectral_contrastive(
-    z_a: Embedding, z_b: Embedding, *, mu: float = 1.0, axis_name: AxisName = None
+    z_a: Embedding, z_b: Embedding, *, mu: Number = 1.0, axis_name: AxisName = None
 ) -> tuple[Scalar, SpectralContrastiveTerms]:
     """Spectral contrastive loss, in the convention of its official code, with the negatives of the whole batch.
 
@@ -58,7 +58,7 @@ def spectral_contrastive(
     return terms.alignment + terms.uniformity, terms
 
 
-def _clip(z: Array, mu: float) -> Array:
+def _clip(z: Embedding, mu: Number) -> Array:
     """Rows of z cut to length sqrt(mu)."""
     z = at_least_float32(z)
     shrink = jnp.sqrt(mu) * safe_reciprocal_norm(z)

@@ -8,7 +8,7 @@ from sslx.checks import check_count, check_pair
 from sslx.collectives import pmean_if
 from sslx.linalg import off_diagonal_square_sum
 from sslx.moments import at_least_float32, covariance, global_count
-from sslx.typing import AxisName, Embedding, Matrix, Scalar
+from sslx.typing import AxisName, Embedding, Matrix, Number, Scalar
 
 
 class VicregTerms(NamedTuple):
@@ -23,11 +23,11 @@ def vicreg(
     z_a: Embedding,
     z_b: Embedding,
     *,
-    sim_coeff: float = 25.0,
-    std_coeff: float = 25.0,
-    cov_coeff: float = 1.0,
-    gamma: float = 1.0,
-    eps: float = 1e-4,
+    sim_coeff: Number = 25.0,
+    std_coeff: Number = 25.0,
+    cov_coeff: Number = 1.0,
+    gamma: Number = 1.0,
+    eps: Number = 1e-4,
     axis_name: AxisName = None,
 ) -> tuple[Scalar, VicregTerms]:
     """VICReg, in the convention of its official code.
@@ -70,6 +70,6 @@ def vicreg(
     return sim_coeff * terms.invariance + std_coeff * terms.variance + cov_coeff * terms.covariance, terms
 
 
-def variance_hinge(cov: Matrix, gamma: float, eps: float) -> Scalar:
+def variance_hinge(cov: Matrix, gamma: Number, eps: Number) -> Scalar:
     """mean_k max(0, gamma - sqrt(cov_kk + eps)), []."""
     return jnp.mean(jnp.maximum(0.0, gamma - jnp.sqrt(jnp.diagonal(cov) + eps)))

@@ -11,7 +11,7 @@ from sslx.checks import check_count, check_views
 from sslx.collectives import all_gather_if
 from sslx.linalg import l2_normalise, safe_shift
 from sslx.moments import at_least_float32, centre, covariance
-from sslx.typing import AxisName, Embedding, Scalar, Views
+from sslx.typing import AxisName, Embedding, Number, Scalar, Views
 
 
 class WMseTerms(NamedTuple):
@@ -20,7 +20,7 @@ class WMseTerms(NamedTuple):
     invariance: Scalar
 
 
-def w_mse(key: Array, z: Views, *, sub_batch: int = 128, eps: float = 0.0, axis_name: AxisName = None) -> tuple[Scalar, WMseTerms]:
+def w_mse(key: Array, z: Views, *, sub_batch: int = 128, eps: Number = 0.0, axis_name: AxisName = None) -> tuple[Scalar, WMseTerms]:
     """Whitening MSE: loss = mean over pairs of views of mean_n (2 - 2 cos(v, v')), v the whitened embedding.
 
     The batch is cut at random into sub-batches (the same for all views); in each, and for each view, v = L^-1 (z - mean) with
@@ -58,8 +58,8 @@ def w_mse(key: Array, z: Views, *, sub_batch: int = 128, eps: float = 0.0, axis_
     return loss, WMseTerms(loss)
 
 
-def whiten(z: Embedding, eps: float) -> Embedding:
+def whiten(z: Embedding, eps: Number) -> Embedding:
     """L^-1 (z - mean) for every row, with L L^T = (1 - eps) Cov + eps I, [N, d]."""
     cov = (1 - eps) * covariance(z)
-    factor = jnp.linalg.cholesky(cov + safe_shift(cov, max(eps, 1e-12)) * jnp.eye(z.shape[1], dtype=cov.dtype))
+    factor = jnp.linalg.cholesky(cov + safe_shift(cov, jnp.maximum(eps, 1e-12)) * jnp.eye(z.shape[1], dtype=cov.dtype))
     return jax.scipy.linalg.solve_triangular(factor, centre(z).T, lower=True).T

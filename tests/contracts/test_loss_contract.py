@@ -33,13 +33,6 @@ def batch(seed=0, n=N, dtype=np.float64):
     return tuple((common + 0.6 * r.normal(size=(n, D))).astype(dtype) for _ in range(2))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def compile_quickly():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 TRACED_SHAPES = []
 
 
@@ -263,6 +256,13 @@ def test_jit_traces_once_per_shape():
     before = len(TRACED_SHAPES)
     compiled(*batch(1))
     assert len(TRACED_SHAPES) == before > 0
+
+
+@EVERY_LOSS
+def test_numpy_arrays_are_welcome(name):
+    found, _ = CASES[name].loss(*batch())
+    assert isinstance(found, jax.Array)
+    assert found == pytest.approx(values_and_gradients()[name][0][0], rel=1e-9)
 
 
 def test_vmap_equals_a_loop():

@@ -1,0 +1,76 @@
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import reference
+import scipy.stats
+
+from sslx.entropy import gaussian_entropy, logdet_entropy, median_squared_distance, pairwise_entropy_isotropic
+
+R = np.random.default_rng(0)
+TALL, WIDE = R.normal(size=(9, 4)) + 2, R.normal(size=(4, 9)) + 2
+
+
+def test_gaussian_entropy_is_scipys():
+    cov = np.cov(TALL.T)
+    assert gaussian_entropy(jnp.asarray(cov)) == pytest.approx(scipy.stats.multivariate_normal(cov=cov).entropy())
+
+
+@pytest.mark.parametrize("z", [TALL, WIDE])
+@pytest.mark.parametrize("beta", [0.1, 1.0, 50.0])
+def test_logdet_entropy_on_either_gram_matrix(z, beta):
+    assert logdet_entropy(jnp.asarray(z), beta=beta) == pytest.approx(reference.logdet_entropy(z, beta), rel=1e-12)
+
+
+def test_logdet_entropy_tends_to_the_gaussian_shape():
+    half_logdet = np.linalg.slogdet(reference.biased_covariance(TALL))[1] / 2
+    assert logdet_entropy(jnp.asarray(TALL), beta=1e9) - 2 * math.log(1e9) == pytest.approx(half_logdet, rel=1e-6)
+
+
+@pytest.mark.parametrize("lower", [True, False])
+def test_pairwise_entropy_is_the_double_sum(lower):
+    found = pairwise_entropy_isotropic(jnp.asarray(TALL), 0.7, lower=lower)
+    assert found == pytest.approx(reference.pairwise_entropy(TALL, 0.7, lower), rel=1e-12)
+
+
+@pytest.mark.parametrize("lower", [True, False])
+def test_pairwise_entropy_lies_between_one_component_and_log_n_more(lower):
+    component = 2 * math.log(2 * math.pi * math.e * 0.7)
+    apart, together = (pairwise_entropy_isotropic(jnp.asarray(c * TALL), 0.7, lower=lower) for c in (1e3, 0.0))
+    assert apart == pytest.approx(component + math.log(9))
+    assert together == pytest.approx(component)
+
+
+def test_pairwise_bounds_hold_the_true_entropy_between_them():
+    """The truth by integrating a mixture of three Gaussians on a line."""
+    centres, variance = np.array([[-1.0], [0.2], [2.0]]), 0.4
+    x = np.linspace(-8, 9, 20001)
+    density = np.mean(scipy.stats.norm.pdf(x[:, None], centres[:, 0], math.sqrt(variance)), axis=1)
+    truth = np.trapezoid(scipy.special.entr(density), x)
+    lower, upper = (pairwise_entropy_isotropic(jnp.asarray(centres), variance, lower=low) for low in (True, False))
+    assert lower < truth < upper
+
+
+def test_median_leaves_a_row_and_itself_out():
+    assert median_squared_distance(jnp.asarray(TALL)) == pytest.approx(reference.median_squared_distance(TALL))
+
+
+@pytest.mark.parametrize(
+    "function", [logdet_entropy, lambda z, **axis: pairwise_entropy_isotropic(z, 0.3, **axis), median_squared_distance]
+)
+def test_points_of_all_devices(function):
+    z = R.normal(size=(8, 3))
+    spread = jax.pmap(lambda part: function(part, axis_name="batch"), axis_name="batch", devices=jax.devices()[:4])(z.reshape(4, 2, 3))
+    np.testing.assert_allclose(spread, function(jnp.asarray(z)), rtol=1e-12)
+
+
+@pytest.mark.usefixtures("without_typing_hook")
+def test_bad_input():
+    with pytest.raises(ValueError, match=r"z must have shape \[N, d\], got \(3,\)"):
+        logdet_entropy(jnp.ones(3))
+    with pytest.raises(ValueError, match="z must have at least 2 rows over all devices, got 1"):
+        median_squared_distance(jnp.ones((1, 3)))
+    with pytest.raises(ValueError, match=r"cov must have shape \[d, d\], got \(2, 3\)"):
+        gaussian_entropy(jnp.ones((2, 3)))

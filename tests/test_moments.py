@@ -1,0 +1,46 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sslx import moments
+
+R = np.random.default_rng(0)
+A, B = R.normal(size=(2, 8, 3)) + 2
+
+MOMENTS = {
+    "mean": (moments.mean, lambda a: a.mean(0)),
+    "centre": (moments.centre, lambda a: a - a.mean(0)),
+    "variance": (moments.variance, lambda a: a.var(0)),
+    "unbiased variance": (lambda z, **axis: moments.variance(z, ddof=1, **axis), lambda a: a.var(0, ddof=1)),
+    "second moment": (moments.second_moment, lambda a: a.T @ a / 8),
+    "covariance": (moments.covariance, lambda a: np.cov(a.T)),
+    "biased covariance": (lambda z, **axis: moments.covariance(z, ddof=0, **axis), lambda a: np.cov(a.T, ddof=0)),
+    "standardise": (moments.standardise, lambda a: (a - a.mean(0)) / np.sqrt(a.var(0) + 1e-5)),
+}
+
+
+@pytest.mark.parametrize("name", MOMENTS)
+def test_moment_equals_numpy_on_one_and_on_four_devices(name):
+    function, twin = MOMENTS[name]
+    np.testing.assert_allclose(function(jnp.asarray(A)), twin(A), rtol=1e-12)
+    spread = jax.pmap(lambda z: function(z, axis_name="batch"), axis_name="batch", devices=jax.devices()[:4])(A.reshape(4, 2, 3))
+    found = np.concatenate(spread) if name in ("centre", "standardise") else spread[3]
+    np.testing.assert_allclose(found, twin(A), rtol=1e-12)
+
+
+def test_cross_correlation_of_two_views():
+    a, b = ((z - z.mean(0)) / np.sqrt(z.var(0) + 1e-5) for z in (A, B))
+    np.testing.assert_allclose(moments.cross_correlation(jnp.asarray(A), jnp.asarray(B)), a.T @ b / 8, rtol=1e-12)
+    np.testing.assert_allclose(moments.second_moment(jnp.asarray(A), jnp.asarray(B)), A.T @ B / 8, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"), [("float16", "float32"), ("bfloat16", "float32"), ("float32", "float32"), ("float64", "float64")]
+)
+def test_statistics_are_in_at_least_float32(given, wanted):
+    assert moments.covariance(jnp.asarray(A, given)).dtype == wanted
+
+
+def test_covariance_of_float16_does_not_overflow():
+    assert moments.covariance(jnp.full((4, 2), 6e4, jnp.float16).at[0].set(0)).max() == pytest.approx(6e4**2 / 4, rel=1e-3)
