@@ -70,9 +70,9 @@ class Config:
             at_least(name, getattr(self, name), 1)
         at_least("batch_size", self.batch_size, 2)
         at_least("seed", self.seed, 0)
-        in_range("learning_rate", self.learning_rate, 0, 100, open_below=True)
-        in_range("weight_decay", self.weight_decay, 0, 10)
-        in_range("warmup", self.warmup, 0, 1)
+        in_range("learning_rate", self.learning_rate, 0.0, 100.0, open_below=True)
+        in_range("weight_decay", self.weight_decay, 0.0, 10.0)
+        in_range("warmup", self.warmup, 0.0, 1.0)
         self.build_method()
 
     def build_method(self) -> methods.Method:
@@ -115,9 +115,8 @@ def in_range(name: str, value: Any, low: float, high: float, *, open_below: bool
     """Raise ConfigError unless `value` is a finite number from `low` to `high`."""
     number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if not number or not low <= value <= high or (open_below and value == low):
-        raise ConfigError(
-            f"{name} must be a number {'above' if open_below else 'from'} {low} {'up to' if open_below else 'to'} {high}, got {value!r}"
-        )
+        wanted = f"above {low:g} up to {high:g}" if open_below else f"from {low:g} to {high:g}"
+        raise ConfigError(f"{name} must be a number {wanted}, got {value!r}")
 
 
 def check_fields(fields: Mapping[str, Any]) -> None:

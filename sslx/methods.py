@@ -7,7 +7,7 @@ V views, N batch, d embedding width.
 import inspect
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import optax
@@ -36,12 +36,9 @@ class Online(NamedTuple):
     p: Views
 
 
-class MethodLoss(Protocol):
-    """One signature for two-view, many-view, stateful, random and scheduled losses; terms is a NamedTuple of scalars."""
-
-    def __call__(self, online: Online, target: Views, state: Any, key: Array, step: Array, axis_name: AxisName) -> tuple[Scalar, Any, Any]:
-        """Loss, its terms and the method's new state."""
-        ...
+MethodLoss = Callable[[Online, Views, Any, Array, Array, AxisName], tuple[Scalar, Any, Any]]
+"""`(online, target, state, key, step, axis_name) -> (loss, terms, state)`: one signature for two-view, many-view, stateful,
+random and scheduled losses; terms is a NamedTuple of scalars."""
 
 
 class Method(NamedTuple):

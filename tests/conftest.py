@@ -6,6 +6,7 @@ import pytest
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_num_cpu_devices", 8)
+jax.config.update("jax_disable_most_optimizations", True)  # the suite compiles more than it computes: nearly half the time
 
 
 @pytest.fixture

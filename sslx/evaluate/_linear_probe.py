@@ -46,7 +46,9 @@ def linear_accuracy(
 def fit(x: Float[np.ndarray, "N d"], labels: Int[np.ndarray, " N"], strength: float):
     """A logistic regression as a function `(features, labels) -> accuracy`; a set with one class predicts that class."""
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
     if len(np.unique(labels)) == 1:
         return lambda _, y: float(np.mean(y == labels[0]))
-    return LogisticRegression(C=strength, max_iter=300, tol=1e-3).fit(x, labels).score
+    with threadpool_limits(1):  # the matrices are small: threads would wait for each other
+        return LogisticRegression(C=strength, max_iter=300, tol=1e-3).fit(x, labels).score

@@ -13,8 +13,8 @@ from jax import Array
 class TrainState:
     """Parameters, batch statistics, optimiser, target network ({} without one), method state, step and key."""
 
-    step: Array
-    key: Array
+    step: Any
+    key: Any
     params: Any
     batch_stats: Any
     opt_state: optax.OptState

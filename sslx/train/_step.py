@@ -78,7 +78,7 @@ def make_step(
             target=move_target(state, params, target_stats, target_momentum(method.ema, state.step, total_steps)),
             method_state=method_state,
         )
-        return new, {"loss": loss, **terms._asdict(), "gradient_norm": optax.global_norm(grads)}
+        return new, {"loss": loss, **terms._asdict(), "gradient_norm": optax.tree.norm(grads)}
 
     return step
 

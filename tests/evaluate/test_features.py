@@ -1,0 +1,24 @@
+import numpy as np
+
+from sslx.evaluate import extract, jitted, raw_pixels
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (11, 4, 4, 1)).astype(np.uint8)
+
+
+def test_batches_of_any_size_give_the_features_of_one_batch():
+    apply = jitted(lambda scale, x: (scale * x.reshape(len(x), -1), x.sum((1, 2))))
+    whole, total = apply(2.0, IMAGES)
+    for size in (3, 4, 11, 50):
+        features, sums = extract(apply, 2.0, IMAGES, batch_size=size)
+        np.testing.assert_allclose(features, whole, rtol=1e-6)
+        np.testing.assert_allclose(sums, total, rtol=1e-6)
+
+
+def test_the_encoder_is_compiled_once():
+    shapes = []
+    extract(jitted(lambda _, x: shapes.append(x.shape) or x), None, IMAGES, batch_size=4)
+    assert shapes == [(4, 4, 4, 1)]
+
+
+def test_raw_pixels_lie_between_0_and_1():
+    np.testing.assert_allclose(raw_pixels(IMAGES), IMAGES.reshape(11, 16) / 255, rtol=1e-6)

@@ -1,0 +1,27 @@
+import numpy as np
+from sklearn.neighbors import KNeighborsClassifier
+
+from sslx.evaluate import knn_accuracy
+from sslx.evaluate._knn import default_k
+
+RNG = np.random.default_rng(0)
+TRAIN, TEST = RNG.normal(size=(300, 5)), RNG.normal(size=(80, 5))
+LABELS, TEST_LABELS = RNG.integers(0, 3, 300), RNG.integers(0, 3, 80)
+
+
+def test_equals_a_cosine_vote_by_scikit_learn():
+    votes = KNeighborsClassifier(20, metric="cosine", weights=lambda distance: np.exp((1 - distance) / 0.1))
+    assert knn_accuracy(TRAIN, LABELS, TEST, TEST_LABELS) == votes.fit(TRAIN, LABELS).score(TEST, TEST_LABELS)
+
+
+def test_only_directions_count():
+    lengths = RNG.uniform(0.1, 10, (300, 1))
+    assert knn_accuracy(TRAIN * lengths, LABELS, TEST * 3, TEST_LABELS) == knn_accuracy(TRAIN, LABELS, TEST, TEST_LABELS)
+
+
+def test_neighbours_by_size_of_the_training_set():
+    assert (default_k(9_999), default_k(10_000)) == (20, 200)
+
+
+def test_more_neighbours_than_images_are_all_images():
+    assert knn_accuracy(TRAIN[:5], np.array([0, 0, 0, 1, 1]), TRAIN[:5], np.zeros(5, int), k=20, temperature=1e6) == 1.0

@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+
+from sslx.evaluate import evaluate, few_label_accuracy, linear_accuracy, monitor, validation_split
+from sslx.evaluate._few_label import balanced_draw
+from sslx.evaluate._linear_probe import fit_scaler
+
+RNG = np.random.default_rng(0)
+
+
+def blobs(count, spread, seed=1):
+    """Three classes in six dimensions, and their labels."""
+    labels = np.arange(count) % 3
+    rng = np.random.default_rng(seed)
+    return np.eye(3, 6)[labels] * 3 + spread * rng.normal(size=(count, 6)), labels
+
+
+def test_separable_classes_are_told_apart_and_random_labels_are_not():
+    train, labels = blobs(90, 0.3)
+    test, test_labels = blobs(60, 0.3, seed=2)
+    assert linear_accuracy(train, labels, test, test_labels) == 1.0
+    assert linear_accuracy(train, RNG.permutation(labels), test, test_labels) < 0.7
+
+
+def test_the_strength_is_chosen_on_held_out_labels_not_on_the_test_images():
+    train, labels = blobs(90, 2.0)
+    test, test_labels = blobs(60, 2.0, seed=2)
+    fooled = linear_accuracy(train, labels, test, np.zeros_like(test_labels))
+    assert linear_accuracy(train, labels, test, test_labels) == pytest.approx(0.9, abs=0.1)
+    predicted_zero = fooled  # with all test labels 0 the same probe is right where it says 0
+    assert 0.2 < predicted_zero < 0.5
+
+
+def test_a_constant_feature_is_left_alone_by_the_scaler():
+    x = np.stack([np.full(10, 7.0), np.arange(10.0)], axis=1)
+    scaled = fit_scaler(x)(x)
+    np.testing.assert_allclose(scaled[:, 0], 0)
+    np.testing.assert_allclose([scaled[:, 1].mean(), scaled[:, 1].std()], [0, 1], atol=1e-12)
+
+
+def test_a_draw_has_the_same_number_of_each_class_and_depends_on_its_seed_only():
+    labels = RNG.integers(0, 4, 200)
+    rows = balanced_draw(labels, 5, 3)
+    np.testing.assert_array_equal(np.bincount(labels[rows]), [5, 5, 5, 5])
+    np.testing.assert_array_equal(rows, balanced_draw(labels, 5, 3))
+    assert set(rows) != set(balanced_draw(labels, 5, 4))
+
+
+def test_few_labels_report_mean_and_spread_over_ten_draws():
+    train, labels = blobs(150, 1.5)
+    test, test_labels = blobs(60, 1.5, seed=2)
+    scores = []
+    for seed in range(10):
+        rows = balanced_draw(labels, 2, seed)
+        scores.append(linear_accuracy(train[rows], labels[rows], test, test_labels, seed=seed))
+    got = few_label_accuracy(train, labels, test, test_labels, per_class=2)
+    np.testing.assert_allclose(got, (np.mean(scores), np.std(scores)))
+    assert got.std > 0
+
+
+def test_the_protocol_does_not_depend_on_the_scale_of_a_feature():
+    from sslx.data import Dataset
+
+    train, labels = blobs(120, 1.0)
+    test, test_labels = blobs(60, 1.0, seed=2)
+    images = np.zeros((1, 1, 1, 1), np.uint8)
+    dataset = Dataset("blobs", images, labels.astype(np.int32), images, test_labels.astype(np.int32), ("a", "b", "c"))
+    scale = np.array([1, 100, 0.01, 1, 1, 1])
+    got = evaluate(train * scale, test * scale, dataset, parts=("knn", "linear"))
+    want = evaluate(train, test, dataset, parts=("knn", "linear"))
+    assert got == pytest.approx(want)
+    assert set(got) == {"knn_accuracy", "linear_accuracy"}
+
+
+def test_the_validation_split_is_a_stratified_fifth_without_overlap():
+    labels = np.repeat([0, 1, 2], [50, 100, 5])
+    split = validation_split(labels)
+    np.testing.assert_array_equal(np.bincount(labels[split.held]), [10, 20, 1])
+    np.testing.assert_array_equal(np.sort(np.concatenate(split)), np.arange(155))
+
+
+def test_the_monitor_gives_validation_accuracy_and_a_falling_spectrum():
+    x, labels = blobs(120, 0.2)
+    record = monitor(x, x, labels, validation_split(labels))
+    assert record["validation_accuracy"] == 1.0
+    np.testing.assert_allclose(record["spectrum"], np.linalg.eigvalsh(np.cov(x.T))[::-1])

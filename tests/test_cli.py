@@ -1,0 +1,124 @@
+"""The command line: what it prints, and that every mistake is one line and exit code 2."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sslx import cli, console, run
+from sslx.train import Divergence
+
+pytestmark = pytest.mark.usefixtures("without_typing_hook")
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("", "Expected one of {pretrain, evaluate, list}"),
+        ("train", "invalid choice|Unrecognized|Expected"),
+        ("pretrain --stps 3", "Unrecognized options: --stps"),
+        ("pretrain --steps three", "--steps.*three"),
+        ("pretrain --steps 0", "steps must be a whole number of at least 1, got 0"),
+        ("pretrain --steps 5 --epochs 5", "give either steps or epochs"),
+        ("pretrain --method moco", "method must be one of .*vicreg.*got 'moco'"),
+        ("pretrain digits-moco", "preset must be one of .*digits-vicreg.*got 'digits-moco'"),
+        ("pretrain digits-vicreg --method byol", "preset digits-vicreg has method vicreg, asked was byol"),
+        ("pretrain --dataset mnist", "dataset 'mnist'"),
+        ("pretrain --model vit", "model must be one of convnet"),
+        ("pretrain --learning-rate nan", "learning_rate must be a number above 0 up to 100, got nan"),
+        ("pretrain --method vicreg --target ema", "vicreg has no target network"),
+        ("pretrain --parallel both", "parallel must be one of auto, jit, pmap"),
+        ("pretrain --batch-size 100000", "batch_size must be at most 1437"),
+        ("pretrain --resume", "--resume needs --out"),
+        ("pretrain --resume --out nowhere", "nowhere is not a run folder"),
+        ("pretrain --out /proc/version/x", "cannot write the run folder"),
+        ("evaluate nowhere", "nowhere is not a run folder"),
+        ("evaluate", "Missing from sslx evaluate"),
+        ("list models", "invalid choice 'models'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(arguments.split()) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") <= 1 + err.count("run folder runs/")
+    assert err.startswith("sslx: ")
+    assert re.search(message, err), err
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_is_not_a_mistake(capsys):
+    assert cli.main(["pretrain", "--help"]) == 0
+    assert "--learning-rate" in capsys.readouterr().out
+
+
+def test_lists_name_the_tables(capsys):
+    assert cli.main(["list", "methods"]) == 0
+    assert "isoloss\n" in capsys.readouterr().out
+    assert cli.main(["list", "presets", "--json"]) == 0
+    assert "digits-isoloss" in json.loads(capsys.readouterr().out)
+
+
+def test_divergence_is_exit_code_3(capsys, monkeypatch):
+    def diverge(*_, **__):
+        raise Divergence("training diverged at step 7 (loss nan)")
+
+    monkeypatch.setattr(run, "pretrain", diverge)
+    assert cli.main(["pretrain"]) == 3
+    assert "diverged at step 7" in capsys.readouterr().err
+
+
+def test_the_options_reach_the_run(monkeypatch, capsys):
+    calls = []
+    scores = {"knn_accuracy": 0.5, "linear_accuracy": 0.25, "few_label_accuracy": {"2": 0.125}}
+    summary = {"method": "vicreg", "dataset": "digits", "steps": 3, "seconds": 1.0, "device": "cpu", "run": "here", "rankme": 2.0}
+    summary |= {**scores, "efficiency": 0.5, "baselines": {"random": scores, "raw": scores}}
+
+    def pretend(config, **options):
+        calls.append((config, options["out"], options["resume"]))
+        return summary
+
+    monkeypatch.setattr(run, "pretrain", pretend)
+    assert (
+        cli.main(["pretrain", "--method", "vicreg", "--steps", "3", "--seed", "4", "--learning-rate", "1e-4", "--out", "here", "--json"])
+        == 0
+    )
+    config, out, resume = calls[0]
+    assert (config.preset, config.steps, config.seed, config.learning_rate) == ("digits-vicreg", 3, 4, 1e-4)
+    assert (out, resume) == ("here", False)
+    assert json.loads(capsys.readouterr().out) == summary
+    assert cli.main(["pretrain"]) == 0
+    assert calls[1][0].preset == "digits-isoloss"
+    words = capsys.readouterr().out
+    assert "kNN 50.0 %, linear probe 25.0 %, 12.5 % with 2 labels per class" in words
+    assert "here/report.html" in words
+
+
+def test_interruption_says_how_to_go_on(capsys):
+    def stop():
+        raise KeyboardInterrupt
+
+    assert console.guarded(stop) == 130
+    assert "--resume" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("program", [["-m", "sslx", "pretrain"], [str(ROOT / "experiments" / "pretrain.py")]])
+def test_the_two_programs_train_in_a_fresh_process_with_float64_off(program, tmp_path):
+    arguments = ["--method", "vicreg", "--model", "mlp", "--steps", "4", "--batch-size", "64", "--json"]
+    hide_tyro = (
+        "import sys; sys.modules['tyro'] = None; import runpy; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    script = program if program[0] == "-m" else ["-c", hide_tyro, *program]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, *script, *arguments], capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary["method"] == "vicreg"
+    assert (tmp_path / summary["run"] / "report.html").exists()
+    assert "kNN on validation images" in done.stderr

@@ -1,0 +1,88 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sslx import losses, methods, predictors
+from sslx.methods import Online
+
+KEY = jax.random.key(0)
+Z = jax.random.normal(KEY, (2, 16, 4), jnp.float64)
+TARGET = jax.random.normal(jax.random.key(1), (2, 16, 4), jnp.float64)
+
+
+def call(method, state=None, p=Z):
+    return method.loss(Online(Z, p), TARGET, {} if state is None else state, KEY, jnp.asarray(0), None)
+
+
+@pytest.mark.parametrize(("name", "loss"), [("vicreg", losses.vicreg), ("barlow_twins", losses.barlow_twins), ("simclr", losses.nt_xent)])
+def test_symmetric_methods_compare_the_two_views(name, loss):
+    value, terms, _ = call(methods.build(name))
+    want, want_terms = loss(Z[0], Z[1])
+    np.testing.assert_allclose(value, want)
+    assert terms._fields == want_terms._fields
+
+
+@pytest.mark.parametrize("name", ["byol", "simsiam"])
+def test_byol_and_simsiam_sum_the_cosine_loss_of_predictions_over_both_orders(name):
+    p = Z + 1
+    value, _, _ = call(methods.build(name), p=p)
+    np.testing.assert_allclose(value, losses.cosine(p[0], TARGET[1])[0] + losses.cosine(p[1], TARGET[0])[0])
+
+
+def test_each_view_moves_the_correlation_before_its_own_predictor_is_made():
+    value, _, corr = call(methods.build("isoloss", target="none"), jnp.zeros((4, 4)))
+    first = predictors.correlation_update(jnp.zeros((4, 4)), Z[0], decay=0.5)
+    second = predictors.correlation_update(first, Z[1], decay=0.5)
+    want = losses.iso_cosine(Z[0], TARGET[1], predictors.directpred(first))[0]
+    want += losses.iso_cosine(Z[1], TARGET[0], predictors.directpred(second))[0]
+    np.testing.assert_allclose(value, want, rtol=1e-9)
+    np.testing.assert_allclose(corr, second, rtol=1e-6)
+
+
+def test_directpred_regresses_the_prediction_through_its_predictor():
+    value, _, _ = call(methods.build("directpred", target="none", distance="euclidean", decay=0.0), jnp.zeros((4, 4)))
+    parts = []
+    for a, b in ((0, 1), (1, 0)):
+        w_p = predictors.directpred(predictors.correlation_update(jnp.zeros((4, 4)), Z[a], decay=0.0))
+        parts.append(losses.euclidean(Z[a] @ w_p, TARGET[b])[0])
+    np.testing.assert_allclose(value, sum(parts), rtol=1e-9)
+
+
+def test_the_decay_follows_the_target_network_as_published():
+    for target, decay in (("ema", 0.998), ("none", 0.5)):
+        _, _, corr = call(methods.build("isoloss", target=target), jnp.zeros((4, 4), jnp.float64))
+        once = predictors.correlation_update(jnp.zeros((4, 4)), Z[0], decay=decay)
+        np.testing.assert_allclose(corr, predictors.correlation_update(once, Z[1], decay=decay), rtol=1e-9)
+
+
+def test_directcopy_is_directpred_with_power_one():
+    state = jnp.zeros((4, 4))
+    copy, pred = (call(methods.build(*a[:1], **a[1]), state)[0] for a in (("directcopy", {}), ("directpred", {"alpha": 1.0, "eps": 0.25})))
+    np.testing.assert_allclose(copy, pred)
+
+
+def test_supervised_cross_entropy_by_hand():
+    target = jnp.broadcast_to(jnp.eye(4)[:2], (2, 2, 4))
+    logits = jnp.array([[2.0, 0, 0, 0], [0, 0, 0, 0.0]])
+    value, terms, _ = methods.build("supervised").loss(
+        Online(jnp.stack([logits] * 2), jnp.stack([logits] * 2)), target, {}, KEY, jnp.asarray(0), None
+    )
+    first = np.log(np.exp(2) + 3) - 2
+    np.testing.assert_allclose(value, (first + np.log(4)) / 2, rtol=1e-6)
+    np.testing.assert_allclose(terms.accuracy, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        (("moco",), {}, "method must be one of vicreg, .*got 'moco'"),
+        (("vicreg",), {"target": "ema"}, "vicreg has no target network; leave the option out"),
+        (("byol",), {"target": "momentum"}, "target must be one of ema, none, got 'momentum'"),
+        (("vicreg",), {"lambd": 1.0}, "vicreg has no hyper-parameter 'lambd'; it has sim_coeff"),
+        (("isoloss",), {"distance": "l1"}, "distance must be one of cosine, euclidean"),
+    ],
+)
+def test_mistakes_are_named_with_the_remedy(arguments, options, message, without_typing_hook):
+    with pytest.raises(ValueError, match=message):
+        methods.build(*arguments, **options)

@@ -1,0 +1,150 @@
+"""Whole runs on the digits with a tiny network: the folder, the frozen encoder, and a resumed run that is the same run."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from sslx import data, evaluate, folder, run
+from sslx.config import ConfigError, preset
+from sslx.train import Divergence
+
+SMALL = preset("digits-isoloss", model="mlp", target="ema", projector=(16, 8), steps=12, checkpoint_every=4, batch_size=64)
+STUB = {"knn_accuracy": 0.0, "linear_accuracy": 0.0, "few_label_accuracy": {"2": 0.0}, "few_label_std": {"2": 0.0}}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run, its summary, and the events that were watched."""
+    events = []
+    out = tmp_path_factory.mktemp("runs") / "first"
+    summary = run.pretrain(SMALL, out=out, watch=lambda kind, record: events.append((kind, record)))
+    return out, summary, events
+
+
+@pytest.fixture
+def quick_scores(monkeypatch):
+    """Skip the probes where the accuracies do not matter."""
+    monkeypatch.setattr(evaluate, "evaluate", lambda *_, **__: STUB)
+
+
+def interrupt_after(step):
+    def watch(kind, record):
+        if kind == "log" and record["step"] > step:
+            raise KeyboardInterrupt
+
+    return watch
+
+
+def test_the_folder_holds_what_it_promises(finished):
+    out, summary, _ = finished
+    assert json.loads((out / "summary.json").read_text()) == summary
+    assert folder.RunFolder(out).read_config() == SMALL
+    records = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert records[-1]["step"] == 12
+    assert {"step", "loss", "learning_rate", "attraction", "restraint"} <= set(records[-1])
+    assert (out / "report.html").read_text().count("<figure>") == 6
+    assert {"method", "dataset", "seed", "steps", "seconds", "rankme", "efficiency", "versions", "device"} <= set(summary)
+
+
+def test_the_summary_has_the_protocol_for_encoder_and_baselines(finished):
+    _, summary, _ = finished
+    for scores in (summary, *summary["baselines"].values()):
+        assert set(scores["few_label_accuracy"]) == {"2", "5", "10"}
+        assert 0.3 < scores["few_label_accuracy"]["10"] < 1
+        assert 0.8 < scores["knn_accuracy"] <= 1
+        assert 0.8 < scores["linear_accuracy"] <= 1
+    assert set(summary["baselines"]) == {"random", "raw"}
+
+
+def test_progress_is_told_in_order(finished):
+    kinds = [kind for kind, _ in finished[2]]
+    assert kinds[0] == "start"
+    assert kinds.count("validation") == 3
+    assert kinds[-1] == "evaluate"
+
+
+def test_the_frozen_encoder_gives_the_features_that_were_scored(finished):
+    out, summary, _ = finished
+    digits = data.load("digits")
+    train, test = run.features(out, "digits", "train"), run.features(out, "digits", "test")
+    assert evaluate.evaluate(train, test, digits, parts=("knn",))["knn_accuracy"] == summary["knn_accuracy"]
+    apply, variables = run.load(out)
+    np.testing.assert_allclose(apply(variables, digits.test_images[:3]), test[:3], rtol=1e-4, atol=1e-5)
+
+
+def test_assess_repeats_the_scores_and_saves_features(finished, tmp_path):
+    out, summary, _ = finished
+    assert run.assess(out, ("linear",), save_to=str(tmp_path / "f.npz")) == {"linear_accuracy": summary["linear_accuracy"]}
+    with np.load(tmp_path / "f.npz") as saved:
+        assert saved["features"].shape[0] == len(saved["labels"]) == 1437
+        assert saved["test_features"].shape[0] == len(saved["test_labels"]) == 360
+
+
+def test_a_resumed_run_is_the_same_run(finished, tmp_path, quick_scores):
+    with pytest.raises(KeyboardInterrupt):
+        run.pretrain(SMALL, out=tmp_path / "second", watch=interrupt_after(8))
+    with folder_checkpoints(tmp_path / "second") as checkpoints:
+        assert checkpoints.last() == 8
+    run.pretrain(SMALL, out=tmp_path / "second", resume=True)
+    states = [run.load_state(out)[1] for out in (finished[0], tmp_path / "second")]
+    whole, resumed = (jax.tree.map(np.asarray, (s.params, s.batch_stats, s.opt_state, s.target, s.method_state)) for s in states)
+    jax.tree.map(np.testing.assert_array_equal, whole, resumed)
+    for name in ("metrics.jsonl", "validation.jsonl"):
+        assert (tmp_path / "second" / name).read_text() == (finished[0] / name).read_text()
+
+
+def folder_checkpoints(path):
+    from sslx.checkpoint import Checkpoints
+
+    return Checkpoints(path / "checkpoints")
+
+
+def test_last_and_best_are_kept(finished):
+    with folder_checkpoints(finished[0]) as checkpoints:
+        scores = {r["step"]: r["validation_accuracy"] for r in folder.read_lines(finished[0] / "validation.jsonl")}
+        assert checkpoints.last() == 12
+        assert scores[checkpoints.best()] == max(scores.values())
+
+
+def test_a_folder_is_never_overwritten(finished):
+    before = (finished[0] / "summary.json").read_text()
+    with pytest.raises(folder.FolderError, match="not empty; choose another --out, or add --resume"):
+        run.pretrain(SMALL, out=finished[0])
+    with pytest.raises(folder.FolderError, match="holds another run: its seed is 0, asked was 5"):
+        run.pretrain(preset("digits-isoloss", **{**changes(), "seed": 5}), out=finished[0], resume=True)
+    assert (finished[0] / "summary.json").read_text() == before
+
+
+def changes():
+    return {"model": "mlp", "target": "ema", "projector": (16, 8), "steps": 12, "checkpoint_every": 4, "batch_size": 64}
+
+
+def test_a_diverging_run_keeps_its_last_good_checkpoint(tmp_path, monkeypatch):
+    finite = run.batches
+
+    def poisoned(images, labels, *args, **kwargs):
+        for step, (x, y) in enumerate(finite(images, labels, *args, **kwargs)):
+            yield (x if step < 6 else x / 0.0).astype(np.float32), y
+
+    monkeypatch.setattr(run, "batches", poisoned)
+    with np.errstate(all="ignore"), pytest.raises(Divergence, match=r"step 7"):
+        run.pretrain(SMALL, out=tmp_path / "bad")
+    with folder_checkpoints(tmp_path / "bad") as checkpoints:
+        assert checkpoints.last() == 4
+
+
+def test_a_batch_larger_than_the_data_is_refused():
+    with pytest.raises(ConfigError, match="batch_size must be at most 1437"):
+        run.pretrain(preset("digits-vicreg", batch_size=2000))
+
+
+def test_a_batch_that_does_not_split_over_the_devices_is_refused():
+    with pytest.raises(ConfigError, match="batch size 63 does not split over 8 devices; use a multiple such as 56"):
+        run.pretrain(preset("digits-vicreg", batch_size=63))
+
+
+def test_a_split_that_does_not_exist_is_named(finished):
+    with pytest.raises(ValueError, match="split must be 'train' or 'test', got 'val'"):
+        run.features(finished[0], "digits", "val")

@@ -1,0 +1,51 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from sslx.train import Divergence, batches, train
+
+IMAGES = np.arange(10)
+LABELS = IMAGES + 100
+
+
+def taken(start, count, **options):
+    return [images.tolist() for images, _ in itertools.islice(batches(IMAGES, LABELS, 4, start=start, **options), count)]
+
+
+def test_an_epoch_visits_no_image_twice_and_the_next_is_in_another_order():
+    first, second = taken(0, 2, seed=0), taken(2, 2, seed=0)
+    assert len({image for batch in first for image in batch}) == 8
+    assert first != second
+
+
+def test_labels_follow_their_images():
+    for images, labels in itertools.islice(batches(IMAGES, LABELS, 4, seed=3), 5):
+        np.testing.assert_array_equal(labels, images + 100)
+
+
+def test_a_stream_from_step_5_continues_the_stream_from_step_0():
+    assert taken(0, 9, seed=1)[5:] == taken(5, 4, seed=1)
+    assert taken(0, 2, seed=1) != taken(0, 2, seed=2)
+
+
+def count_up(state, batch):
+    return state + batch, {"loss": np.float32(state), "term": np.float32(batch)}
+
+
+def test_events_come_at_multiples_and_at_the_end_with_the_metrics_between():
+    events = list(train(count_up, 0, itertools.repeat(1), start=4, stop=11, every=3))
+    assert [event.step for event in events] == [6, 9, 11]
+    assert [len(event.metrics) for event in events] == [2, 3, 2]
+    assert events[-1].state == 7
+    assert events[1].metrics[0] == {"loss": 2.0, "term": 1.0}
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_terms():
+    def diverge(state, batch):
+        return state, {"loss": np.float32(np.nan if batch == 5 else 1.0), "variance": np.float32(2.0)}
+
+    events = train(diverge, 0, iter(range(100)), start=0, stop=20, every=4)
+    assert next(events).step == 4
+    with pytest.raises(Divergence, match=r"step 6 .*variance 2.*--learning-rate"):
+        next(events)

@@ -1,0 +1,50 @@
+"""AdamW and LARS on fixed gradients: Adam turns a gradient that is zero up to rounding into +-lr, so trained runs prove little."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sslx.train import optimizer, warmup_cosine
+
+PARAMS = {"kernel": jnp.array([[3.0, 4.0]]), "bias": jnp.array([2.0])}
+GRADS = {"kernel": jnp.array([[0.6, 0.8]]), "bias": jnp.array([0.5])}
+
+
+def first_update(name, **options):
+    transform = optimizer(name, 0.1, **options)
+    return transform.update(GRADS, transform.init(PARAMS), PARAMS)[0]
+
+
+def test_sgd_decays_weights_but_not_biases():
+    update = first_update("sgd", weight_decay=0.01)
+    np.testing.assert_allclose(update["kernel"], -0.1 * (GRADS["kernel"] + 0.01 * PARAMS["kernel"]), rtol=1e-6)
+    np.testing.assert_allclose(update["bias"], -0.1 * GRADS["bias"], rtol=1e-6)
+
+
+def test_lars_scales_weights_by_the_trust_ratio_and_leaves_biases_alone():
+    update = first_update("lars", weight_decay=0.1)
+    g = np.array(GRADS["kernel"] + 0.1 * PARAMS["kernel"])
+    ratio = 0.02 * np.linalg.norm(PARAMS["kernel"]) / np.linalg.norm(g)
+    np.testing.assert_allclose(update["kernel"], -0.1 * ratio * g, rtol=1e-5)
+    np.testing.assert_allclose(update["bias"], -0.1 * GRADS["bias"], rtol=1e-6)
+
+
+def test_adamw_decays_weights_but_not_biases():
+    update = first_update("adamw", weight_decay=0.5)
+    np.testing.assert_allclose(update["kernel"], -0.1 * (1 + 0.5 * PARAMS["kernel"]), rtol=1e-4)
+    np.testing.assert_allclose(update["bias"], [-0.1], rtol=1e-4)
+
+
+def test_the_learning_rate_rises_linearly_and_falls_along_a_cosine():
+    schedule = jax.vmap(warmup_cosine(2.0, steps=110, warmup_steps=10))
+    np.testing.assert_allclose(schedule(jnp.array([0, 5, 10, 60, 110])), [0, 1, 2, 1, 0], atol=1e-6)
+
+
+def test_no_warmup_starts_at_the_top():
+    np.testing.assert_allclose(warmup_cosine(2.0, steps=100, warmup_steps=0)(0), 2.0)
+
+
+def test_unknown_optimizer_names_the_known_ones():
+    with pytest.raises(ValueError, match="one of sgd, lars, adamw, got 'adam'"):
+        optimizer("adam", 0.1)
