@@ -91,6 +91,6 @@ def corinfomax(
 
 def _update(z: Embedding, old_mean: AnyArray, old_cov: Matrix, forgetting: Number, axis_name: AxisName) -> tuple[Array, Array]:
     """The running mean and the running covariance about that new mean."""
-    mu = forgetting * at_least_float32(old_mean) + (1 - forgetting) * mean(z, axis_name=axis_name)
-    moment = second_moment(at_least_float32(z) - mu, axis_name=axis_name)
-    return mu, forgetting * at_least_float32(old_cov) + (1 - forgetting) * moment
+    z = at_least_float32(z)
+    mu = forgetting * jnp.asarray(old_mean, z.dtype) + (1 - forgetting) * mean(z, axis_name=axis_name)
+    return mu, forgetting * jnp.asarray(old_cov, z.dtype) + (1 - forgetting) * second_moment(z - mu, axis_name=axis_name)
