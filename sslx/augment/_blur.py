@@ -16,7 +16,7 @@ def gaussian_blur(images: Images, sigmas: Float[Array, " N"], *, radius: int) ->
     pixels. A sigma of 0 leaves an image as it is.
 
     Args:
-        images: [N, H, W, C].
+        images: [N, H, W, C] in [0, 1].
         sigmas: standard deviations in pixels, [N].
         radius: half width of the kernel in pixels, less than the height and the width.
 

@@ -41,8 +41,8 @@ def load(name: str, *, data_dir: str | Path | None = None, progress: Progress | 
     """
     data_dir = data_dir or os.environ.get("SSLX_DATA")
     directory = None if data_dir is None else Path(data_dir).expanduser()
-    loader, argument = resolve(name, directory)
     try:
+        loader, argument = resolve(name, directory)
         return loader(Request(name, argument, directory, progress or (lambda done, total: None)))
     except OSError as error:
         raise DataError(f"{name} cannot be read ({error}); check the path and its permissions") from None

@@ -123,15 +123,17 @@ def write(out: Path, path: Path, request: Request) -> Facts:
 
 def open_splits(path: Path) -> tuple[dict[str, Sequence[Any]], Keys]:
     """The training split, and those for testing and without labels if there are any; which features to use."""
-    import tensorflow_datasets
-
     try:
+        import tensorflow_datasets
+
         builder: Any = tensorflow_datasets.builder_from_directory(path)
         image, label = builder.info.supervised_keys or ("image", "label")
         keys = Keys(image, label, tuple(builder.info.features[label].names))
         raw: Any = {image: tensorflow_datasets.decode.SkipDecoding()}  # pyright: ignore[reportCallIssue]
         found = {part: next((name for name in names if name in builder.info.splits), None) for part, names in SPLITS.items()}
         return {part: builder.as_data_source(name, decoders=raw) for part, name in found.items() if name or part == "train"}, keys
+    except ImportError as error:
+        raise DataError(f"{path} cannot be read without {error.name}; pip install tensorflow-datasets array-record") from None
     except Exception as error:  # whatever the reader meets in files that it did not write
         raise DataError(
             f"{path} is no prepared set of labelled images with a train split ({type(error).__name__}: {error}); "
@@ -141,8 +143,12 @@ def open_splits(path: Path) -> tuple[dict[str, Sequence[Any]], Keys]:
 
 def label_and_header(path: Path, data: Sequence[Any], keys: Keys, row: int) -> tuple[int, Header]:
     """The label and the header of one image."""
-    example = data[row]
-    return int(example[keys.label]), probe(f"{path}: image {row}", example[keys.image])
+    try:
+        example = data[row]
+        label, image = int(example[keys.label]), bytes(example[keys.image])
+    except Exception as error:  # damaged records may raise anything
+        raise DataError(f"{path} is damaged at example {row} ({error}); prepare it again with sslx.data.prepare") from None
+    return label, probe(f"{path}: image {row}", image)
 
 
 def pixels(path: Path, data: Sequence[Any], keys: Keys, size: tuple[int, int], row: int) -> np.ndarray:

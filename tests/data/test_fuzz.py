@@ -136,6 +136,7 @@ def test_folders_of_any_layout(good, extra, tmp_path, cache):
 @cases(100)
 @given(
     name=st.text(max_size=12)
+    | st.just("a" * 300)
     | st.sampled_from(["folder:", "npz:", "tfds:", "cifar10:", "../x"]).flatmap(lambda p: st.text(max_size=6).map(p.__add__))
 )
 def test_any_name(name, tmp_path, cache):

@@ -1,5 +1,7 @@
 """Data sets prepared by tensorflow-datasets, here by a builder of our own."""
 
+import sys
+
 import pytest
 import tensorflow_datasets
 from data_builders import picture
@@ -53,6 +55,27 @@ def test_the_highest_version_is_taken(directory, tmp_path):
         for file in (directory / "tiny_pictures/1.2.0").iterdir():
             (tmp_path / "tiny_pictures" / version / file.name).write_bytes(file.read_bytes())
     assert data._tfds.prepared(tmp_path, "tiny_pictures").name == "1.10.0"
+
+
+@pytest.mark.parametrize("kept", [0, 40, 0.5])
+def test_damaged_records_are_one_line(directory, tmp_path, kept):
+    target = tmp_path / "tiny_pictures/1.2.0"
+    target.mkdir(parents=True)
+    for file in (directory / "tiny_pictures/1.2.0").iterdir():
+        content = file.read_bytes()
+        damaged = content[: int(kept * len(content)) if kept < 1 else kept] + bytes(40) if "train" in file.name else content
+        (target / file.name).write_bytes(damaged)
+    with pytest.raises(data.DataError, match=r"1\.2\.0 is (damaged at example|no prepared set)") as caught:
+        data.load("tiny_pictures", data_dir=tmp_path)
+    assert str(caught.value).isprintable()
+
+
+def test_without_tensorflow_datasets_it_is_asked_for(directory, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    with pytest.raises(
+        data.DataError, match=r"1\.2\.0 cannot be read without tensorflow_datasets; pip install tensorflow-datasets array-record"
+    ):
+        data.load("tiny_pictures", data_dir=directory)
 
 
 def test_preparing_asks_for_the_format_that_needs_no_tensorflow(directory, tmp_path, monkeypatch):
