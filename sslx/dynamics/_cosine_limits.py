@@ -22,7 +22,8 @@ def cosine_mean_field(*, alpha: float = 0.5, weight_decay: float = 0.0) -> Eigen
 
     ds_m/dt = 2 lam_m s_m (A_2 - lam_m A_1)/(A_2^{3/2} A_0^{1/2}) - 2 eta s_m,  A_j = sum_k lam_k^j s_k,
 
-    the Euclidean flow with the adaptive set point A_2/A_1. It has the invariant and the fixed point of `cosine`; its rates are right to O(1/M).
+    the Euclidean flow with the adaptive set point A_2/A_1. It has the invariant and the fixed point of `cosine`; its rates are
+    right to O(1/M).
 
     Args and errors: see `cosine`.
     """

@@ -1,0 +1,199 @@
+"""What every flow promises, asked of all of them: one solution, one velocity, one autodiff gradient."""
+
+from functools import cache, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import reference_dynamics as reference
+
+from sslx import dynamics
+
+TIMES = jnp.asarray([0.0, 0.05, 0.7, 3.0, 12.0])
+PAIR_START = jnp.asarray([0.3, 1.9])
+COUPLED = {
+    "cosine linearised": (dynamics.cosine_linearised(), jnp.asarray([0.9, 1.0, 1.15])),
+    "cosine pair": (dynamics.cosine_pair(alpha=1.0), PAIR_START),
+    "iso cosine pair": (dynamics.iso_cosine_pair(), PAIR_START),
+}
+SOLVED = {name: (flow, reference.START) for name, (flow, _, _) in reference.SOLVED.items()} | COUPLED
+UNSOLVED = {
+    "cosine": (dynamics.cosine(alpha=1.0), jnp.asarray([0.3, 1.9, 0.8])),
+    "cosine decay": (dynamics.cosine(weight_decay=0.04), jnp.asarray([0.3, 1.9, 0.8])),
+    "iso cosine": (dynamics.iso_cosine(alpha=0.7), jnp.asarray([0.3, 1.9, 0.8])),
+    "cosine no predictor": (dynamics.cosine_no_predictor(noise=(0.5, 0.5)), jnp.asarray([0.3, 1.9, 0.8])),
+    "mean field": (dynamics.cosine_mean_field(), jnp.asarray([0.3, 1.9, 0.8])),
+    "iso mean field decay": (dynamics.iso_cosine_mean_field(weight_decay=0.04), jnp.asarray([0.3, 1.9, 0.8])),
+}
+
+
+@cache
+def along(name):
+    """Everything about one solution, compiled once: states, d/dt, d/dlam0, velocity, invariant, second derivatives."""
+    flow, start = SOLVED[name]
+
+    @jax.jit
+    def compute(t, lam0):
+        lam, rate = jax.jvp(lambda t: flow.solution(t, lam0), (t,), (jnp.ones_like(t),))
+        forward = jax.jacfwd(flow.solution, argnums=1)(t, lam0)
+        curvature = jax.jacfwd(jax.grad(lambda x: jnp.sum(flow.solution(t[2], x))))(lam0)
+        return {
+            "lam": lam,
+            "rate": rate,
+            "velocity": flow.velocity(lam),
+            "sensitivity": forward,
+            "curvature": curvature,
+            "invariant": flow.invariant(t, lam),
+            "fixed": flow.fixed_points(lam0),
+            "nudged_time": jnp.stack([flow.solution(t + k * 1e-3, lam0) for k in (-2, -1, 1, 2)]),
+        }
+
+    return {key: np.asarray(value) for key, value in compute(TIMES, start).items()}
+
+
+@pytest.mark.parametrize("name", SOLVED)
+def test_time_derivative_is_the_velocity(name):
+    """Of the derivative that jax sees, to 1e-9, and of the solution's own difference quotient, to its error."""
+    a = along(name)
+    finite = np.isfinite(a["lam"])
+    np.testing.assert_allclose(a["rate"][finite], a["velocity"][finite], rtol=1e-9, atol=1e-12)
+    assert np.all(a["rate"][~finite] == 0)
+    back2, back, ahead, ahead2 = a["nudged_time"]
+    with np.errstate(invalid="ignore"):
+        quotient = (back2 - ahead2 + 8 * (ahead - back)) / 12e-3
+    calm = np.isfinite(quotient) & (TIMES > 0)[:, None]
+    np.testing.assert_allclose(quotient[calm], a["velocity"][calm], rtol=1e-6, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", SOLVED)
+def test_starts_where_it_is_told(name):
+    np.testing.assert_allclose(along(name)["lam"][0], SOLVED[name][1], rtol=1e-14)
+
+
+@pytest.mark.parametrize("name", SOLVED)
+def test_derivative_in_the_start(name):
+    flow, start = SOLVED[name]
+    a = along(name)
+    finite = np.isfinite(a["lam"])
+    size = 1e-4 * start
+    f = jax.jit(flow.solution)
+    for m in range(len(start)):
+        step = jnp.zeros_like(start).at[m].set(size[m])
+        quotient = (f(TIMES, start - 2 * step) - f(TIMES, start + 2 * step) + 8 * (f(TIMES, start + step) - f(TIMES, start - step))) / (
+            12 * size[m]
+        )
+        np.testing.assert_allclose(a["sensitivity"][..., m][finite], np.asarray(quotient)[finite], rtol=1e-6, atol=1e-7)
+    assert np.all(np.isfinite(a["curvature"]))
+
+
+@pytest.mark.parametrize("name", SOLVED)
+def test_invariant_is_constant(name):
+    """Up to t = 3: later, modes that are within 1e-7 of a fixed point have no digits left to tell the time by."""
+    a = along(name)
+    constant = a["invariant"][:4][np.isfinite(a["lam"][:4]).all(1)]
+    np.testing.assert_allclose(constant, constant[0], rtol=1e-10, atol=1e-10)
+
+
+def side_by_side(flows):
+    """Several flows of equally many modes as one, for one compiled integration: state [flows, M]."""
+    return dynamics.EigenFlow(lambda lam: jnp.stack([flow.velocity(row) for flow, row in zip(flows, lam, strict=True)]))
+
+
+@pytest.mark.parametrize("names", [list(reference.SOLVED), ["cosine pair", "iso cosine pair"], ["cosine linearised"]])
+def test_agrees_with_an_adaptive_integration_of_the_velocity(names):
+    """Blow-ups aside, which the integration cannot pass."""
+    flows, starts = zip(*(SOLVED[name] for name in names), strict=True)
+    solved = np.stack([along(name)["lam"] for name in names], axis=1)
+    lost = ~np.isfinite(solved).all(0)
+    start = jnp.where(lost, 0.5, jnp.stack(starts))
+    integrated = np.asarray(dynamics.integrate(side_by_side(flows), TIMES, start, rtol=1e-11))
+    np.testing.assert_allclose(solved[:, ~lost], integrated[:, ~lost], rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", reference.SOLVED)
+def test_agrees_with_the_time_integral_in_high_precision(name):
+    """To 1e-12, and for the smallest start also at the very moment it escapes, where a naive formula has 8 digits left."""
+    flow, velocity, _ = reference.SOLVED[name]
+    start = jnp.asarray([1e-8, 0.3, 1.4])
+    escape = np.asarray(dynamics.escape_time(flow, start, 0.6))
+    times = np.unique([0.4, 6.0, *escape[np.isfinite(escape)]])
+    lam = np.asarray(jax.jit(flow.solution)(times, start))
+    fixed = np.asarray(flow.fixed_points(start))[:, 0]
+    checked = 0
+    for t, row in zip(times, lam, strict=True):
+        for lam0, value in zip(np.asarray(start), row, strict=True):
+            if np.isfinite(value) and value > 1e-12 and np.min(np.abs(value - fixed[fixed > 0]), initial=1) > 1e-6:
+                assert reference.relative_error(velocity, t, lam0, value) < 1e-12, (t, lam0, value)
+                checked += 1
+    assert checked >= 4
+
+
+@pytest.mark.parametrize("name", reference.SOLVED)
+def test_ends_at_the_predicted_fixed_point_and_stays_right_on_the_way(name):
+    """Also from 1e-8, from far beyond, from each fixed point itself, and at t = 1e9 and infinity; without a NaN in any derivative."""
+    flow, _, ends = reference.SOLVED[name]
+    fixed = flow.fixed_points(reference.START)[:, 0]
+    start = jnp.concatenate([reference.START, fixed, jnp.asarray([300.0])])
+    times = jnp.asarray([0.0, 1e-3, 1.0, 1e3, 1e6, 1e9, jnp.inf])
+
+    @jax.jit
+    def compute(start):
+        lam, rate = jax.jvp(lambda t: flow.solution(t, start), (times[:-1],), (jnp.ones(6),))
+        _, slope = jax.jvp(lambda x: flow.solution(times[:-1], x), (start,), (jnp.ones_like(start),))
+        return flow.solution(times, start), lam, rate, slope, flow.velocity(fixed)
+
+    lam, _, rate, slope, at_rest = compute(start)
+    np.testing.assert_allclose(lam[-1, :6], ends, rtol=1e-12, atol=1e-300)
+    np.testing.assert_allclose(lam[-2, :6], ends, rtol=1e-6, atol=1e-6)  # marginal fixed points are reached as 1/t
+    np.testing.assert_array_equal(lam[:, 6:-1], np.broadcast_to(fixed, (7, len(fixed))))
+    np.testing.assert_array_equal(at_rest, 0)
+    assert not np.isnan(lam).any()
+    assert np.isfinite(rate).all()
+    assert np.isfinite(slope).all()
+    tidy = np.asarray(lam)[:, np.argsort(start)]
+    assert (np.diff(np.where(np.isinf(tidy), 1e308, tidy), axis=1) >= -1e-12).all()  # modes never overtake one another
+
+
+@pytest.mark.parametrize("name", ["euclidean", "euclidean decay", "iso", "no stop", "wrong stop", "normalised"])
+def test_derivative_in_the_start_at_a_fixed_point(name):
+    flow, _, _ = reference.SOLVED[name]
+    fixed = flow.fixed_points(reference.START)[:, 0]
+    slope = jax.vmap(jax.grad(flow.velocity))(fixed)
+    derivative = jax.jit(lambda x: jax.jvp(partial(flow.solution, 2.0), (x,), (jnp.ones_like(x),))[1])
+    got, near = derivative(fixed), derivative(fixed + 1e-10)
+    np.testing.assert_allclose(got, np.exp(2 * slope), rtol=1e-10)
+    np.testing.assert_allclose(near, np.exp(2 * slope), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["euclidean", "euclidean decay", "iso", "wrong stop", "no predictor"])
+def test_float32_is_less_accurate_but_sound(name):
+    flow, _, ends = reference.SOLVED[name]
+    start, t = reference.START.astype(jnp.float32), jnp.asarray([0.0, 0.7, 12.0, 1e9], jnp.float32)
+    lam, slope = jax.jit(lambda t, x: jax.jvp(partial(flow.solution, t), (x,), (jnp.ones_like(x),)))(t, start)
+    assert lam.dtype == jnp.float32
+    np.testing.assert_allclose(lam[:3], flow.solution(t[:3].astype(float), start.astype(float)), rtol=1e-4)
+    np.testing.assert_allclose(lam[-1], ends, rtol=1e-5, atol=1e-30)
+    assert np.isfinite(slope).all()
+
+
+def test_times_of_any_shape_and_batched_starts():
+    flow, start = SOLVED["euclidean decay"]
+    t = jnp.asarray([[0.1, 1.0, 2.0], [3.0, 4.0, 5.0]])
+    lam = flow.solution(t, start)
+    assert lam.shape == (2, 3, 6)
+    np.testing.assert_array_equal(lam[1, 2], flow.solution(5.0, start))
+    np.testing.assert_allclose(jax.vmap(partial(flow.solution, 1.0))(jnp.stack([start, 2 * start])).shape, (2, 6))
+    assert flow.invariant(t, lam).shape == (2, 3)
+
+
+def test_unsolved_flows_keep_their_invariants_and_reach_their_fixed_points():
+    flows, starts = zip(*UNSOLVED.values(), strict=True)
+    times = jnp.asarray([0.0, 1.0, 8.0, 100.0])
+    lam = dynamics.integrate(side_by_side(flows), times, jnp.stack(starts), rtol=1e-11)
+    for i, (name, (flow, start)) in enumerate(UNSOLVED.items()):
+        assert flow.solution is None
+        np.testing.assert_allclose(flow.invariant(times, lam[:, i]), flow.invariant(0.0, start), rtol=1e-8, err_msg=name)
+        fixed = flow.fixed_points(start)
+        np.testing.assert_allclose(flow.velocity(fixed), 0, atol=1e-12, err_msg=name)
+        np.testing.assert_allclose(lam[-1, i], fixed[0], atol=3e-4, err_msg=name)
