@@ -10,6 +10,7 @@ from sslx.dynamics._analysis import (
     escape_time as escape_time,
     linear_stability as linear_stability,
 )
+from sslx.dynamics._barlow_twins import barlow_twins as barlow_twins, barlow_twins_init as barlow_twins_init
 from sslx.dynamics._cosine import (
     cosine as cosine,
     cosine_no_predictor as cosine_no_predictor,
@@ -23,6 +24,7 @@ from sslx.dynamics._cosine_limits import (
     iso_cosine_mean_field as iso_cosine_mean_field,
     iso_cosine_pair as iso_cosine_pair,
 )
+from sslx.dynamics._directpred import directpred as directpred
 from sslx.dynamics._euclidean import (
     euclidean as euclidean,
     euclidean_no_predictor as euclidean_no_predictor,

@@ -12,7 +12,10 @@ from sslx import dynamics
 
 TIMES = jnp.asarray([0.0, 0.05, 0.7, 3.0, 12.0])
 PAIR_START = jnp.asarray([0.3, 1.9])
+BARLOW_START = jnp.asarray([1e-3, 0.2, 0.7, 1.1, 0.4, 0.6])
+BARLOW_GAMMA = jnp.asarray([1.5, 0.4, -0.3, 1.0, 0.0, 0.9])
 COUPLED = {
+    "barlow twins": (dynamics.barlow_twins(BARLOW_GAMMA), BARLOW_START),
     "cosine linearised": (dynamics.cosine_linearised(), jnp.asarray([0.9, 1.0, 1.15])),
     "cosine pair": (dynamics.cosine_pair(alpha=1.0), PAIR_START),
     "iso cosine pair": (dynamics.iso_cosine_pair(), PAIR_START),
@@ -100,7 +103,7 @@ def side_by_side(flows):
     return dynamics.EigenFlow(lambda lam: jnp.stack([flow.velocity(row) for flow, row in zip(flows, lam, strict=True)]))
 
 
-@pytest.mark.parametrize("names", [list(reference.SOLVED), ["cosine pair", "iso cosine pair"], ["cosine linearised"]])
+@pytest.mark.parametrize("names", [[*reference.SOLVED, "barlow twins"], ["cosine pair", "iso cosine pair"], ["cosine linearised"]])
 def test_agrees_with_an_adaptive_integration_of_the_velocity(names):
     """Blow-ups aside, which the integration cannot pass."""
     flows, starts = zip(*(SOLVED[name] for name in names), strict=True)

@@ -1,0 +1,107 @@
+"""Stepwise learning: the flow of a linear network under the Barlow Twins loss ||C - I||_F^2 on unnormalised embeddings.
+
+Setting: z = W x with W [d, N], C = W Gamma W^T, Gamma = sum_i (x_i x'_i^T + x'_i x_i^T)/(2n) over n positive pairs [N, N], its eigenvalues
+gamma. The state is s [..., M], the singular values of W along eigenvectors of Gamma. Time is that of gradient flow at unit rate on
+||C - I||_F^2 itself: plain gradient descent on it advances t by learning_rate per step.
+
+Reference: Simon, Knutins, Ziyin, Geisz, Fetterman, Albrecht (2023), On the stepwise nature of self-supervised learning, arXiv
+2303.15438.
+"""
+
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+from sslx.checks import check_floating, check_square
+from sslx.dynamics._flow import EigenFlow, floating
+from sslx.linalg import symmetrise
+
+
+def barlow_twins(gamma: ArrayLike) -> EigenFlow:
+    """Barlow Twins from an aligned start, each mode on its own:  ds_j/dt = 4 gamma_j s_j (1 - gamma_j s_j^2).
+
+    s_j(t) = (gamma_j + (s_j(0)^{-2} - gamma_j) e^{-8 gamma_j t})^{-1/2}.
+
+    The eigenvalues of C, gamma_j s_j^2, are logistic: modes with gamma_j > 0 are learned one after another, at tau_j = ln(1/(gamma_j s_j(0)^2) - 1)/(8 gamma_j), and end at s_j = gamma_j^{-1/2}; the others decay.
+
+    Args:
+        gamma: eigenvalues of Gamma for the modes, [M], of any sign.
+
+    Returns:
+        A flow whose arrival and escape times speak of the eigenvalue gamma_j s_j^2 of C: at level 0.5 they are tau_j. Its
+        invariant is the mean over moving modes of ln|gamma_j s_j^2/(1 - gamma_j s_j^2)|/(8 gamma_j) - t.
+
+    Reference: Simon et al. (2023), arXiv 2303.15438, the exact solution from an aligned initialisation.
+    """
+    (gamma,) = floating(gamma)
+    learnable = gamma > 0
+    size = jnp.abs(gamma)
+    final = jnp.where(learnable, 1 / jnp.sqrt(jnp.where(learnable, gamma, 1.0)), 0.0)
+    unit = jnp.where(learnable, final, 1.0)
+
+    def velocity(s: ArrayLike) -> Array:
+        (s,) = floating(s)
+        to_go = jnp.where(learnable, (1 - s / unit) * (1 + s / unit), 1 + size * s**2)
+        return 4 * gamma * s * to_go
+
+    def solution(t: ArrayLike, s0: ArrayLike) -> Array:
+        t, s0 = floating(t, s0)
+        t = jnp.minimum(t, jnp.finfo(t.dtype).max / 1e6)[..., None]
+        left = jnp.exp(-8 * size * t)
+        square = jnp.where(learnable, left, 1.0) - size * s0**2 * jnp.expm1(-8 * size * t)
+        decay = jnp.where(learnable, 1.0, jnp.exp(-4 * size * t))
+        still = square == 0
+        return jnp.where(still, 0.0, s0 * decay / jnp.sqrt(jnp.where(still, 1.0, square)))
+
+    def invariant(t: ArrayLike, s: ArrayLike) -> Array:
+        t, s = floating(t, s)
+        moving = velocity(s) != 0
+        c = jnp.where(moving, gamma * s**2, 0.5)
+        clock = jnp.log(jnp.abs(c / (1 - c))) / jnp.where(moving, 8 * gamma, 1.0)
+        return jnp.mean(jnp.where(moving, clock - t[..., None], 0.0), axis=-1)
+
+    def fixed_points(s0: ArrayLike) -> Array:
+        (s0,) = floating(s0)
+        return jnp.stack([jnp.zeros_like(s0), jnp.broadcast_to(final, s0.shape)])
+
+    def arrival(level: ArrayLike, s0: ArrayLike) -> Array:
+        level, s0 = floating(level, s0)
+        c = gamma * s0**2
+        reached = (level - c) * (learnable - level) > 0
+        start, goal = jnp.where(reached, c, 0.5), jnp.where(reached, level, 0.5)
+        odds = goal * (1 - start) / (start * (1 - goal))
+        time = jnp.log(odds) / (8 * jnp.where(reached, gamma, 1.0))
+        return jnp.where(level == c, 0.0, jnp.where(reached, time, jnp.inf))
+
+    return EigenFlow(velocity, solution, invariant, fixed_points, arrival)
+
+
+def barlow_twins_init(w0: Float[Array, "d N"], gamma_matrix: Float[Array, "N N"]) -> tuple[Array, Array, Array]:
+    """The aligned start that a small generic W(0) behaves like: W(t) ~ U diag(s(t)) V^T with s(0) = s0.
+
+    V holds the top d eigenvectors of Gamma, W(0) V = Q R with a positive diagonal, U = Q, s0_j = R_jj. As W(0) = a W_0 shrinks, the
+    error vanishes as a to the smallest of 1 - gamma_{j+1}/gamma_j, j <= d: it takes gaps between the eigenvalues.
+
+    Args:
+        w0: weights at the start, [d, N], d <= N, of rank d.
+        gamma_matrix: Gamma, symmetric [N, N].
+
+    Returns:
+        s0 [d], U [d, d], V [N, d]; the order is that of descending eigenvalues of Gamma, jnp.linalg.eigvalsh(gamma_matrix)[::-1][:d].
+
+    Raises:
+        TypeError: unless both are floating-point arrays.
+        ValueError: unless the shapes are [d, N] with d <= N, and [N, N].
+
+    Reference: Simon et al. (2023), arXiv 2303.15438, the solution from a small initialisation.
+    """
+    check_floating("w0", w0)
+    if w0.ndim != 2 or w0.shape[0] > w0.shape[1]:
+        raise ValueError(f"w0 must have shape [d, N] with d <= N, got {w0.shape}; W maps N inputs to d modes")
+    check_square("gamma_matrix", gamma_matrix, w0.shape[1])
+    _, vectors = jnp.linalg.eigh(symmetrise(gamma_matrix))
+    v = vectors[:, ::-1][:, : w0.shape[0]]
+    q, r = jnp.linalg.qr(w0 @ v)
+    sign = jnp.where(jnp.diagonal(r) < 0, -1.0, 1.0)
+    return jnp.abs(jnp.diagonal(r)), q * sign, v
