@@ -1,0 +1,74 @@
+"""Methods whose term against collapse is an entropy or a coding length of the embedding."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from jax import Array
+
+from sslx import losses
+from sslx.methods._method import HeadSize, Loss, Method, MethodLoss, Online, add, cross_views, two_views
+from sslx.typing import AxisName, Scalar, Views
+
+
+def vicreg_logdet(*, sim_coeff: float = 1.0, entropy_coeff: float = 1.0, beta: float = 1.0) -> Method:
+    """VICReg with the LogDet entropy in place of variance and covariance (Shwartz-Ziv et al., 2023, arXiv:2303.00633)."""
+    loss = partial(losses.vicreg_logdet, sim_coeff=sim_coeff, entropy_coeff=entropy_coeff, beta=beta)
+    return Method(two_views(loss), HeadSize(2048, 2048, layers=3, bias=False))
+
+
+def vicreg_pairdist(*, sim_coeff: float = 1.0, entropy_coeff: float = 1.0) -> Method:
+    """VICReg with the pairwise-distance entropy in place of variance and covariance (Shwartz-Ziv et al., 2023, arXiv:2303.00633)."""
+    loss = partial(losses.vicreg_pairdist, sim_coeff=sim_coeff, entropy_coeff=entropy_coeff)
+    return Method(two_views(loss), HeadSize(2048, 2048, layers=3, bias=False))
+
+
+def byol_logdet(*, ema: float = 0.99, sim_coeff: float = 1.0, entropy_coeff: float = 1.0, beta: float = 1.0) -> Method:
+    """BYOL with the LogDet entropy of the online projections (Shwartz-Ziv et al., 2023, arXiv:2303.00633)."""
+    loss = partial(losses.byol_logdet, sim_coeff=sim_coeff, entropy_coeff=entropy_coeff, beta=beta)
+    return Method(cross_views_with_entropy(loss), HeadSize(4096, 256), predictor=HeadSize(4096, 256), target="ema", ema=ema)
+
+
+def byol_pairdist(*, ema: float = 0.99, sim_coeff: float = 1.0, entropy_coeff: float = 1.0) -> Method:
+    """BYOL with the pairwise-distance entropy of the online projections (Shwartz-Ziv et al., 2023, arXiv:2303.00633)."""
+    loss = partial(losses.byol_pairdist, sim_coeff=sim_coeff, entropy_coeff=entropy_coeff)
+    return Method(cross_views_with_entropy(loss), HeadSize(4096, 256), predictor=HeadSize(4096, 256), target="ema", ema=ema)
+
+
+def mec(*, ema: float = 0.996, eps_squared: float = 64.0, order: int = 4) -> Method:
+    """Maximum entropy coding (Liu et al., 2022, arXiv:2210.11464); the sum over both orders, twice the published mean."""
+    loss = partial(losses.mec, eps_squared=eps_squared, order=order)
+    return Method(cross_views(loss), HeadSize(2048, 2048), predictor=HeadSize(512, 2048), target="ema", ema=ema)
+
+
+def matrix_ssl(*, ema: float = 0.996, gamma: float = 1.0, mu: float = 1.0, lam: float = 1.0, order: int = 4) -> Method:
+    """Matrix-SSL (Zhang et al., 2023, arXiv:2305.17326), with the asymmetric branches of maximum entropy coding."""
+    loss = partial(losses.matrix_ssl, gamma=gamma, mu=mu, lam=lam, order=order)
+    return Method(cross_views(loss), HeadSize(2048, 2048), predictor=HeadSize(512, 2048), target="ema", ema=ema)
+
+
+def corinfomax(*, sim_coeff: float = 250.0, eps: float = 1e-8, forgetting: float = 0.01) -> Method:
+    """CorInfoMax (Ozsoy et al., 2022, arXiv:2209.07999), with its CIFAR-10 settings."""
+    loss = partial(losses.corinfomax, sim_coeff=sim_coeff, eps=eps, forgetting=forgetting)
+    return Method(with_running_moments(loss), HeadSize(2048, 64, layers=3), init_state=losses.corinfomax_init)
+
+
+def cross_views_with_entropy(loss: Loss) -> MethodLoss:
+    """The sum over both orders of `loss(p, z_target, z_online)`."""
+
+    def apply(online: Online, target: Views, state: Any, key: Array, step: Array, axis_name: AxisName) -> tuple[Scalar, Any, Any]:
+        value_ab, terms_ab = loss(online.p[0], target[1], online.z[0], axis_name=axis_name)
+        value_ba, terms_ba = loss(online.p[1], target[0], online.z[1], axis_name=axis_name)
+        return value_ab + value_ba, add(terms_ab, terms_ba), state
+
+    return apply
+
+
+def with_running_moments(loss: Callable[..., tuple[Scalar, Any, Any]]) -> MethodLoss:
+    """A loss of two views that carries moments from step to step."""
+
+    def apply(online: Online, target: Views, state: Any, key: Array, step: Array, axis_name: AxisName) -> tuple[Scalar, Any, Any]:
+        z_a, z_b = online.z
+        return loss(z_a, z_b, state, axis_name=axis_name)
+
+    return apply

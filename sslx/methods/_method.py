@@ -1,0 +1,104 @@
+"""What a row of the table is, and how a loss of embeddings becomes the loss of a method.
+
+V views, N batch, d embedding width.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from jax import Array
+
+from sslx.typing import AxisName, Scalar, Views
+
+Loss = Callable[..., tuple[Scalar, Any]]
+
+
+class HeadSize(NamedTuple):
+    """A multilayer head: widths of its hidden layers and output, number of linear layers, and how it ends."""
+
+    hidden: int
+    out: int
+    layers: int = 2
+    bias: bool = True
+    final_norm: bool = False
+
+
+class Online(NamedTuple):
+    """Embeddings of the network that learns: projections z and predictions p (z itself without a predictor head)."""
+
+    z: Views
+    p: Views
+
+
+MethodLoss = Callable[[Online, Views, Any, Array, Array, AxisName], tuple[Scalar, Any, Any]]
+"""`(online, target, state, key, step, axis_name) -> (loss, terms, state)`: one signature for two-view, many-view, stateful,
+random and scheduled losses; terms is a NamedTuple of scalars."""
+
+
+class Method(NamedTuple):
+    """A row of the table.
+
+    `target` says what the loss compares with: "self" (the online projections), "ema" (those of a moving average of the network,
+    with momentum from `ema` to 1) or "labels" (one-hot, for the supervised yardstick).
+    """
+
+    loss: MethodLoss
+    projector: HeadSize
+    predictor: HeadSize | None = None
+    target: str = "self"
+    ema: float = 0.99
+    init_state: Callable[[int], Any] = lambda width: {}
+
+
+def two_views(loss: Loss) -> MethodLoss:
+    """A symmetric loss of the projections of two views."""
+
+    def apply(online: Online, target: Views, state: Any, key: Array, step: Array, axis_name: AxisName) -> tuple[Scalar, Any, Any]:
+        z_a, z_b = online.z
+        value, terms = loss(z_a, z_b, axis_name=axis_name)
+        return value, terms, state
+
+    return apply
+
+
+def all_views(loss: Loss) -> MethodLoss:
+    """A loss of the projections of any number of views, [V, N, d]."""
+
+    def apply(online: Online, target: Views, state: Any, key: Array, step: Array, axis_name: AxisName) -> tuple[Scalar, Any, Any]:
+        value, terms = loss(online.z, axis_name=axis_name)
+        return value, terms, state
+
+    return apply
+
+
+def random_views(loss: Loss) -> MethodLoss:
+    """A loss of the projections of any number of views that draws something: `loss(key, z)`."""
+
+    def apply(online: Online, target: Views, state: Any, key: Array, step: Array, axis_name: AxisName) -> tuple[Scalar, Any, Any]:
+        value, terms = loss(key, online.z, axis_name=axis_name)
+        return value, terms, state
+
+    return apply
+
+
+def cross_views(loss: Loss) -> MethodLoss:
+    """The sum of a regression loss over both orders of the views: prediction of one on the target of the other."""
+
+    def apply(online: Online, target: Views, state: Any, key: Array, step: Array, axis_name: AxisName) -> tuple[Scalar, Any, Any]:
+        value_ab, terms_ab = loss(online.p[0], target[1], axis_name=axis_name)
+        value_ba, terms_ba = loss(online.p[1], target[0], axis_name=axis_name)
+        return value_ab + value_ba, add(terms_ab, terms_ba), state
+
+    return apply
+
+
+def add(terms_a: Any, terms_b: Any) -> Any:
+    """Sum of two NamedTuples of terms, field by field."""
+    return type(terms_a)(*(a + b for a, b in zip(terms_a, terms_b, strict=True)))
+
+
+def pick(name: str, value: str, table: dict[str, Any]) -> Any:
+    """The entry of `table` called `value`, or a ValueError that lists them."""
+    if value not in table:
+        raise ValueError(f"{name} must be one of {', '.join(table)}, got {value!r}")
+    return table[value]
