@@ -21,9 +21,9 @@ from sslx.linalg import symmetrise
 def barlow_twins(gamma: ArrayLike) -> EigenFlow:
     """Barlow Twins from an aligned start, each mode on its own:  ds_j/dt = 4 gamma_j s_j (1 - gamma_j s_j^2).
 
-    s_j(t) = (gamma_j + (s_j(0)^{-2} - gamma_j) e^{-8 gamma_j t})^{-1/2}.
-
-    The eigenvalues of C, gamma_j s_j^2, are logistic: modes with gamma_j > 0 are learned one after another, at tau_j = ln(1/(gamma_j s_j(0)^2) - 1)/(8 gamma_j), and end at s_j = gamma_j^{-1/2}; the others decay.
+    s_j(t) = (gamma_j + (s_j(0)^{-2} - gamma_j) e^{-8 gamma_j t})^{-1/2}.  The eigenvalues of C, gamma_j s_j^2, are logistic:
+    modes with gamma_j > 0 are learned one after another, at tau_j = ln(1/(gamma_j s_j(0)^2) - 1)/(8 gamma_j), and end at
+    s_j = gamma_j^{-1/2}; the others decay.
 
     Args:
         gamma: eigenvalues of Gamma for the modes, [M], of any sign.
@@ -49,10 +49,10 @@ def barlow_twins(gamma: ArrayLike) -> EigenFlow:
         t, s0 = floating(t, s0)
         t = jnp.minimum(t, jnp.finfo(t.dtype).max / 1e6)[..., None]
         left = jnp.exp(-8 * size * t)
-        square = jnp.where(learnable, left, 1.0) - size * s0**2 * jnp.expm1(-8 * size * t)
         decay = jnp.where(learnable, 1.0, jnp.exp(-4 * size * t))
-        still = square == 0
-        return jnp.where(still, 0.0, s0 * decay / jnp.sqrt(jnp.where(still, 1.0, square)))
+        still = s0 == 0
+        square = jnp.where(learnable, left, 1.0) / jnp.where(still, 1.0, s0) ** 2 - size * jnp.expm1(-8 * size * t)
+        return jnp.where(still, 0.0, decay / jnp.sqrt(square))
 
     def invariant(t: ArrayLike, s: ArrayLike) -> Array:
         t, s = floating(t, s)

@@ -19,8 +19,8 @@ def directpred(*, predictor_lr: float = 1.0, tau: float = 1.0, noise: float = 0.
     dp/dt = a s [tau - (1 + sigma^2) p] - eta p,   ds/dt = 2 p s [tau - (1 + sigma^2) p] - 2 eta s,   a = predictor_lr.
 
     Each mode keeps e^{2 eta t} (s - p^2/a), so with decay it ends on the parabola s = p^2/a, where
-    dp/dt = p^2 [tau - (1 + sigma^2) p] - eta p: p = 0 attracts, the roots p_- and
-    p_+ of (1 + sigma^2) p^2 - tau p + eta are the unstable and the stable fixed point, and above eta = tau^2/(4 (1 + sigma^2)) everything collapses.
+    dp/dt = p^2 [tau - (1 + sigma^2) p] - eta p. There p = 0 attracts, the roots p_- and p_+ of (1 + sigma^2) p^2 - tau p + eta are the
+    unstable and the stable fixed point, and above eta = tau^2/(4 (1 + sigma^2)) everything collapses.
 
     Args:
         predictor_lr: learning rate of the predictor over that of the encoder.
