@@ -33,14 +33,14 @@ class Inputs(NamedTuple):
     classes: int
 
 
-def assemble(config: Config) -> Parts:
-    """Read the data and build method, optimiser and placement.
+def assemble(config: Config, progress: data.Progress | None = None) -> Parts:
+    """Read the data (telling `progress` how many images are decoded) and build method, optimiser and placement.
 
     Raises:
         ConfigError: the batch does not fit the data or the devices.
         DataError: the data set cannot be read.
     """
-    dataset = data.load(config.dataset)
+    dataset = data.load(config.dataset, data_dir=config.data_dir, progress=progress)
     count = len(dataset.train_images)
     if config.batch_size > count:
         raise ConfigError(f"batch_size must be at most {count}, the training images of {config.dataset}, got {config.batch_size}")
@@ -48,6 +48,10 @@ def assemble(config: Config) -> Parts:
         parallel.check_divisible(config.batch_size, len(jax.devices()))
     except ValueError as error:
         raise ConfigError(str(error)) from None
+    if config.views != "digits" and dataset.train_images.shape[3] != 3:
+        raise ConfigError(
+            f"views {config.views} are for RGB images, {config.dataset} has shape {dataset.train_images.shape[1:]}; use a digits preset"
+        )
     steps = config.steps or (config.epochs or 0) * (count // config.batch_size)
     schedule, optimizer = config.build_optimizer(steps)
     return Parts(

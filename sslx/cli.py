@@ -67,9 +67,9 @@ class List:
 
     def __call__(self) -> None:
         """Run it."""
-        from sslx.config import PRESETS
         from sslx.data import DATASETS
         from sslx.methods import METHODS
+        from sslx.presets import PRESETS
 
         names = list({"methods": METHODS, "datasets": DATASETS, "presets": PRESETS}[self.what])
         console.print_result(names, "\n".join(names), self.json)

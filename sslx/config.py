@@ -1,18 +1,14 @@
-"""What a run is: a frozen dataclass, and the named presets that make one.
-
-A preset is a function of no arguments; `preset("digits-isoloss", steps=200)` is that preset with a field changed.
-"""
+"""What a run is: a frozen dataclass that is checked when it is made."""
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import optax
 
 from sslx import methods
 from sslx.augment import RECIPES
-from sslx.data import DATASETS
 from sslx.models import ENCODERS
 from sslx.parallel import MODES
 from sslx.train import OPTIMIZERS, optimizer, warmup_cosine
@@ -28,6 +24,7 @@ class Config:
 
     method: str
     dataset: str = "digits"
+    """A name that `sslx.data.load` knows."""
     model: str = "convnet"
     preset: str = "custom"
     hyper: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -62,8 +59,6 @@ class Config:
             ("parallel", MODES),
         ):
             one_of(name, getattr(self, name), table)
-        if ":" not in self.dataset:
-            one_of("dataset", self.dataset, DATASETS)
         if (self.steps is None) == (self.epochs is None):
             raise ConfigError(f"give either steps or epochs, got steps {self.steps} and epochs {self.epochs}")
         for name in ("steps", "epochs", "checkpoint_every", "predictor_hidden"):
@@ -125,52 +120,3 @@ def check_fields(fields: Mapping[str, Any]) -> None:
     for name in fields:
         if name not in known:
             raise ConfigError(f"a run has no setting {name!r}; it has {', '.join(known)}")
-
-
-def digits(method: str, **changes: Any) -> Config:
-    """Scikit-learn's digits with the small convnet: 800 steps of batch 256, AdamW; values tuned on validation data."""
-    settings: dict[str, Any] = {"projector": (256, 64), "steps": 800, "learning_rate": 3e-3}
-    return Config(method=method, preset=f"digits-{method}", **{**settings, **changes})
-
-
-DIGITS: dict[str, dict[str, Any]] = {
-    "vicreg": {"projector": (256, 128)},
-    "barlow_twins": {"projector": (256, 128), "hyper": {"lambd": 0.02}},
-    "simclr": {},
-    "byol": {"predictor_hidden": 256},
-    "simsiam": {"predictor_hidden": 64},
-    "directpred": {"target": "none"},
-    "directcopy": {"target": "none"},
-    "isoloss": {"target": "none", "learning_rate": 8e-3},
-    "vicreg_logdet": {"projector": (256, 64)},
-    "vicreg_pairdist": {"projector": (256, 64)},
-    "byol_logdet": {"predictor_hidden": 256},
-    "byol_pairdist": {"predictor_hidden": 256},
-    "spectral_contrastive": {},
-    "mec": {"predictor_hidden": 64},
-    "matrix_ssl": {"predictor_hidden": 64},
-    "corinfomax": {},
-    "emp_ssl": {},
-    "mmcr": {},
-    "w_mse": {},
-    "ssl_hsic": {},
-    "lejepa": {"projector": (256, 16)},
-    "supervised": {},
-}
-
-PRESETS: dict[str, Callable[[], Config]] = {
-    f"digits-{method}": (lambda method=method, changes=changes: digits(method, **changes)) for method, changes in DIGITS.items()
-}
-
-
-def preset(name: str, **changes: Any) -> Config:
-    """The preset of that name with some fields changed; changing `epochs` drops the preset's `steps` and the reverse.
-
-    Raises:
-        ConfigError: unknown preset or field, or a value out of range.
-    """
-    one_of("preset", name, PRESETS)
-    check_fields(changes)
-    if ("steps" in changes) != ("epochs" in changes):
-        changes = {"steps": None, "epochs": None, **changes}
-    return dataclasses.replace(PRESETS[name](), **changes)

@@ -4,6 +4,7 @@ z [N, d] is the batch on one device; with `axis_name` every moment is that of th
 variance taken about the global mean as batch norm needs it.
 """
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
@@ -39,11 +40,23 @@ def variance(z: Embedding, *, ddof: int = 0, axis_name: AxisName = None) -> Arra
     return pmean_if(jnp.mean(centred**2, axis=0), axis_name) * (n / (n - ddof))
 
 
+@jax.custom_jvp
+def gram(a: Array) -> Array:
+    """a^T a, [d, d], with a gradient of one matrix product where that of a general product needs two."""
+    return jnp.matmul(a.T, a, precision=lax.Precision.HIGHEST)
+
+
+@gram.defjvp
+def _gram_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    half = jnp.matmul(primals[0].T, tangents[0], precision=lax.Precision.HIGHEST)
+    return gram(primals[0]), half + half.T  # transposed: a (G + G^T)
+
+
 def second_moment(z_a: Embedding, z_b: Embedding | None = None, *, axis_name: AxisName = None) -> Matrix:
     """Uncentred z_a^T z_b / N (z_b = z_a by default), [d, d]."""
     a = at_least_float32(z_a)
-    b = a if z_b is None else at_least_float32(z_b)
-    return pmean_if(jnp.matmul(a.T, b, precision=lax.Precision.HIGHEST) / z_a.shape[0], axis_name)
+    product = gram(a) if z_b is None else jnp.matmul(a.T, at_least_float32(z_b), precision=lax.Precision.HIGHEST)
+    return pmean_if(product / z_a.shape[0], axis_name)
 
 
 def covariance(z: Embedding, *, ddof: int = 1, axis_name: AxisName = None) -> Matrix:

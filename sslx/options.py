@@ -4,12 +4,14 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from sslx.config import PRESETS, Config, ConfigError, preset
+from sslx.config import Config, ConfigError, one_of
 from sslx.folder import RunFolder
+from sslx.methods import METHODS
+from sslx.presets import PRESETS, preset
 
 DEFAULT = "digits-isoloss"
 SAME_NAME = (
-    "target", "data_dir", "model", "epochs", "steps", "batch_size", "learning_rate", "weight_decay", "seed", "parallel",
+    "dataset", "target", "data_dir", "model", "epochs", "steps", "batch_size", "learning_rate", "weight_decay", "seed", "parallel",
     "checkpoint_every",
 )  # fmt: skip
 
@@ -64,24 +66,18 @@ def to_config(options: PretrainOptions) -> Config:
     changes: dict[str, Any] = {name: value for name in SAME_NAME if (value := getattr(options, name)) is not None}
     if options.resume and options.out and options.preset is None and options.method is None:
         saved = RunFolder(Path(options.out)).read_config()
-        return dataclasses.replace(saved, **changes, **({"dataset": options.dataset} if options.dataset else {}))
+        return dataclasses.replace(saved, **changes)
     return preset(preset_name(options), **changes)
 
 
 def preset_name(options: PretrainOptions) -> str:
-    """The preset that the options name: directly, or by data set and method."""
+    """The preset that the options name: directly, or by data set and method; an unknown data set takes the recipe of CIFAR-10."""
     if options.preset is not None:
         chosen = PRESETS[options.preset]() if options.preset in PRESETS else None
-        for name in ("method", "dataset"):
-            asked = getattr(options, name)
-            if chosen and asked is not None and asked != getattr(chosen, name):
-                raise ConfigError(f"preset {options.preset} has {name} {getattr(chosen, name)}, asked was {asked}; leave out one of them")
+        if chosen and options.method not in (None, chosen.method):
+            raise ConfigError(f"preset {options.preset} has method {chosen.method}, asked was {options.method}; leave out one of them")
         return options.preset
     default = PRESETS[DEFAULT]()
     method, dataset = options.method or default.method, options.dataset or default.dataset
-    known = sorted({name.split("-", 1)[1] for name in PRESETS})
-    if method not in known:
-        raise ConfigError(f"method must be one of {', '.join(known)}, got {method!r}")
-    if f"{dataset}-{method}" not in PRESETS:
-        raise ConfigError(f"there is no preset for dataset {dataset!r}; sslx list datasets names those that there are")
-    return f"{dataset}-{method}"
+    one_of("method", method, METHODS)
+    return f"{dataset}-{method}" if f"{dataset}-{method}" in PRESETS else f"cifar10-{method}"

@@ -26,10 +26,13 @@ class Watcher:
 
     def watch(self, kind: str, record: dict[str, Any]) -> None:
         """Show one event of a run."""
-        if kind == "start":
+        if kind == "data":
+            self.bar.update(self.task, completed=record["done"], total=record["total"], description="reading images")
+        elif kind == "start":
             self.steps = record["steps"]
-            self.bar.update(self.task, total=self.steps)
-            self.console.print(f"run folder {record['run']}", soft_wrap=True)
+            self.bar.update(self.task, completed=0, total=self.steps, description="compiling")
+            for line in (*record["notes"], f"run folder {record['run']}"):
+                self.console.print(line, soft_wrap=True)
         elif kind == "log":
             self.bar.update(self.task, completed=record["step"], description=f"training, loss {record['loss']:.4g}")
         elif kind == "validation":

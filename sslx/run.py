@@ -44,7 +44,7 @@ def pretrain(config: Config, *, out: str | Path | None = None, resume: bool = Fa
         config: the settings, as `sslx.config.preset("digits-isoloss", steps=200)` makes them.
         out: the run folder, new or empty; by default a fresh one under runs/.
         resume: go on from the last checkpoint of the run in `out`, which has to have the same settings.
-        watch: called with a kind ("start", "log", "validation" or "evaluate") and a record as the run goes on.
+        watch: called with a kind ("data", "start", "log", "validation" or "evaluate") and a record as the run goes on.
 
     Returns:
         The summary that is also written to summary.json: accuracies as fractions in [0, 1], with those of the random encoder
@@ -55,11 +55,11 @@ def pretrain(config: Config, *, out: str | Path | None = None, resume: bool = Fa
         Divergence: the loss became NaN or infinite; the last good checkpoint is kept.
     """
     begin = time.perf_counter()
-    parts = assemble(config)
+    parts = assemble(config, lambda done, total: watch("data", {"done": done, "total": total}))
     run = folders.open_existing(out, config) if resume else folders.create(out, config)
     inputs = inputs_of(parts.dataset)
     first = initial_state(config, inputs, parts.optimizer)
-    watch("start", {"run": str(run.path), "steps": parts.steps})
+    watch("start", {"run": str(run.path), "steps": parts.steps, "notes": parts.dataset.notes})
     with Checkpoints(run.checkpoints) as checkpoints:
         start = checkpoints.last() or 0
         state = checkpoints.restore(start, first) if start else first
@@ -93,11 +93,10 @@ def fit(config: Config, parts: Parts, run: RunFolder, checkpoints: Checkpoints, 
     """Train from step `start` to the end, writing metrics, validation records and checkpoints."""
     images, labels = parts.dataset.train_images, parts.dataset.train_labels
     split = evaluate.validation_split(labels)
-    rows = split.kept if parts.method.target == "labels" else np.arange(len(images))  # a supervised run leaves out validation images
     inputs, lift = inputs_of(parts.dataset), parts.lift
     network = build_network(config, inputs, axis_name=lift.axis_name)
     step = make_step(network, parts.method, parts.optimizer, RECIPES[config.views], total_steps=parts.steps, axis_name=lift.axis_name)
-    shuffled = batches(images[rows], labels[rows], config.batch_size, seed=config.seed, start=start)
+    shuffled = batches(*training_data(parts, split), config.batch_size, seed=config.seed, start=start)
     stream = (Batch(*lift.shard(batch)) for batch in shuffled)
     embed = evaluate.jitted(build_network(config, inputs).apply)
     save_every = config.checkpoint_every or max(1, parts.steps // 8)
@@ -115,6 +114,17 @@ def fit(config: Config, parts: Parts, run: RunFolder, checkpoints: Checkpoints, 
             watch("validation", record)
             checkpoints.save(event.step, state, inputs._asdict(), validation=record["validation_accuracy"])
     return state
+
+
+def training_data(parts: Parts, split: evaluate.ValidationSplit) -> tuple[Any, np.ndarray]:
+    """Images to train on, with labels: a method that learns from labels leaves out the validation images, others take all there are."""
+    dataset = parts.dataset
+    if parts.method.target == "labels":
+        return dataset.train_images[split.kept], dataset.train_labels[split.kept]
+    if dataset.unlabelled_images is None:
+        return dataset.train_images, dataset.train_labels
+    unknown = np.full(len(dataset.unlabelled_images), -1, np.int32)
+    return data.Stacked(dataset.train_images, dataset.unlabelled_images), np.concatenate([dataset.train_labels, unknown])
 
 
 def report_material(config: Config, parts: Parts, run: RunFolder, state: TrainState) -> tuple[Any, ...]:
@@ -168,7 +178,7 @@ def assess(run: str | Path, parts: tuple[str, ...], *, save_to: str | None = Non
         FolderError, DataError: the run or its data cannot be read, or `save_to` cannot be written.
     """
     config, state = load_state(run)
-    dataset = data.load(config.dataset)
+    dataset = data.load(config.dataset, data_dir=config.data_dir)
     arrays = encode(config, dataset, encoder_variables(state))
     if save_to is not None:
         try:
@@ -204,13 +214,13 @@ def load_state(run: str | Path) -> tuple[Config, TrainState]:
         return config, checkpoints.restore(last, jax.eval_shape(partial(initial_state, config, parts, config.build_optimizer(1)[1])))
 
 
-def features(run: str | Path, dataset: str, split: str) -> np.ndarray:
+def features(run: str | Path, dataset: str, split: str, *, data_dir: str | None = None) -> np.ndarray:
     """Features of the "train" or "test" images of a data set through the frozen encoder of a run, [N, d] float32."""
     apply, variables = load(run)
     images = {"train": "train_images", "test": "test_images"}
     if split not in images:
         raise ValueError(f"split must be 'train' or 'test', got {split!r}")
-    return evaluate.extract(apply, variables, getattr(data.load(dataset), images[split]))
+    return evaluate.extract(apply, variables, getattr(data.load(dataset, data_dir=data_dir), images[split]))
 
 
 def provenance() -> dict[str, Any]:

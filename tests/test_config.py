@@ -3,15 +3,18 @@ import math
 
 import pytest
 
-from sslx.config import PRESETS, Config, ConfigError, preset
+from sslx.config import Config, ConfigError
 from sslx.methods import METHODS
+from sslx.presets import PRESETS, preset
 
 pytestmark = pytest.mark.usefixtures("without_typing_hook")
 
 
-def test_every_method_has_a_digits_preset():
+def test_every_method_has_a_preset_on_every_named_data_set():
     for method in METHODS:
-        assert preset(f"digits-{method}").method == method
+        for dataset in ("digits", "cifar10", "cifar100", "stl10"):
+            config = preset(f"{dataset}-{method}")
+            assert (config.method, config.dataset) == (method, dataset)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -32,7 +35,6 @@ def test_epochs_replace_the_steps_of_a_preset():
         ({"model": "vit"}, "model must be one of convnet"),
         ({"optimizer": "adam"}, "optimizer must be one of sgd"),
         ({"parallel": "xmap"}, "parallel must be one of auto, jit, pmap, got 'xmap'"),
-        ({"dataset": "mnist"}, "dataset must be one of digits"),
         ({"steps": 0}, "steps must be a whole number of at least 1, got 0"),
         ({"steps": 3.5}, "steps must be a whole number"),
         ({"steps": None, "epochs": -1}, "epochs must be a whole number of at least 1, got -1"),

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from sslx import data, evaluate, folder, run
-from sslx.config import ConfigError, preset
+from sslx.config import ConfigError
+from sslx.presets import preset
 from sslx.train import Divergence
 
 SMALL = preset("digits-isoloss", model="mlp", target="ema", projector=(16, 8), steps=12, checkpoint_every=4, batch_size=64)

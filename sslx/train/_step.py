@@ -17,7 +17,7 @@ from sslx.collectives import axis_index, pmean_if
 from sslx.methods import Method, Online
 from sslx.train._network import Network, apply_views
 from sslx.train._state import TrainState
-from sslx.typing import AxisName, Scalar
+from sslx.typing import AxisName, Scalar, Views
 
 Metrics = dict[str, Scalar]
 
