@@ -93,7 +93,7 @@ def diagnose(
     clusters, within = _clusters(features)
     below = None if predictor_eigenvalues is None else int(np.sum(np.asarray(predictor_eigenvalues) < mode_threshold))
     evidence = Evidence(
-        spread=_spread(moments.mean, spectrum),
+        spread=_spread(np.asarray(moments.mean), spectrum),
         effective_dimension=_entropy_dimension(spectrum),
         rank=_rank(spectrum, len(features)),
         clusters=clusters,

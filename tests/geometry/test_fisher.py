@@ -55,10 +55,14 @@ def test_operator_equals_matrix_equals_jacobians(name, network):
 def test_blocks_and_devices_change_nothing(name, network):
     params, x = network
     x = jnp.concatenate([x, x[:3] + 1.0])
-    whole = jax.jit(lambda x: _dense_and_operator(name, params, x))(x)
-    blocks = jax.jit(lambda x: _dense_and_operator(name, params, x, batch_size=3))(x)
-    devices = jax.jit(jax.vmap(lambda x: _dense_and_operator(name, params, x, axis_name="i"), axis_name="i"))
-    split = devices(x.reshape(2, 4, SIDE, SIDE, 1))
+    devices = jax.vmap(lambda x: _dense_and_operator(name, params, x, axis_name="i"), axis_name="i")
+    whole, blocks, split = jax.jit(
+        lambda x: (
+            _dense_and_operator(name, params, x),
+            _dense_and_operator(name, params, x, batch_size=3),
+            devices(x.reshape(2, 4, SIDE, SIDE, 1)),
+        )
+    )(x)
     for value, wanted, each in zip(blocks, whole, split, strict=True):
         np.testing.assert_allclose(value, wanted, rtol=1e-10, atol=1e-12)
         np.testing.assert_allclose(each, jnp.broadcast_to(wanted, each.shape), rtol=1e-10, atol=1e-12)

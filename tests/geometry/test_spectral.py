@@ -5,6 +5,13 @@ import pytest
 
 from sslx import geometry
 
+DIMENSIONS = ("effective_rank", "stable_rank", "nesum", "participation_ratio", "corrected_participation_ratio")
+
+
+@jax.jit
+def _all_metrics(z):
+    return {name: getattr(geometry, name)(z) for name in ("rankme", "condition_number", "alpha_req", *DIMENSIONS)}
+
 
 def _entropic(s, eps=0.0):
     p = s / s.sum() + eps
@@ -29,47 +36,45 @@ def test_metrics_are_their_definitions(n, d):
         "participation_ratio": l.sum() ** 2 / np.sum(l**2),
         "condition_number": l[0] / l[-1] if n > d else np.inf,
     }
-    for name, value in expected.items():
-        metric = jax.jit(getattr(geometry, name))
-        np.testing.assert_allclose(metric(jnp.asarray(z)), value, rtol=1e-9, err_msg=name)
-        np.testing.assert_allclose(metric(jnp.asarray(z, jnp.float32)), value, rtol=1e-3, err_msg=name)
+    for dtype, rtol in ((jnp.float64, 1e-9), (jnp.float32, 1e-3)):
+        metrics = _all_metrics(jnp.asarray(z, dtype))
+        for name, value in expected.items():
+            np.testing.assert_allclose(metrics[name], value, rtol=rtol, err_msg=name)
 
 
 def test_rankme_is_not_centred_and_the_covariance_metrics_are():
     z = jnp.asarray(_features(40, 12))
-    assert abs(geometry.rankme(z + 10) - geometry.rankme(z)) > 0.1
-    for metric in (geometry.nesum, geometry.participation_ratio, geometry.condition_number, geometry.alpha_req):
-        np.testing.assert_allclose(metric(z + 10), metric(z), rtol=1e-9)
+    plain, moved = _all_metrics(z), _all_metrics(z + 10)
+    assert abs(moved["rankme"] - plain["rankme"]) > 0.1
+    for name in ("nesum", "participation_ratio", "condition_number", "alpha_req"):
+        np.testing.assert_allclose(moved[name], plain[name], rtol=1e-9)
 
 
 def test_order_of_the_metrics():
     """NESum <= participation ratio <= entropy of the covariance <= RankMe of centred features."""
-    z = _features(60, 12)
+    z = _features(40, 12)
     z = jnp.asarray(z - z.mean(axis=0))
     entropy = geometry.effective_dimension(jnp.linalg.eigvalsh(z.T @ z), kind="entropy")
-    assert geometry.nesum(z) < geometry.participation_ratio(z) < entropy < geometry.rankme(z)
-
-
-DIMENSIONS = ("effective_rank", "stable_rank", "nesum", "participation_ratio", "corrected_participation_ratio")
+    metrics = _all_metrics(z)
+    assert metrics["nesum"] < metrics["participation_ratio"] < entropy < metrics["rankme"]
 
 
 @jax.jit
-def _all_metrics(z):
-    names = ("rankme", "condition_number", "alpha_req", *DIMENSIONS)
-    gradients = [jax.grad(metric)(z) for metric in (geometry.rankme, geometry.participation_ratio)]
-    return {name: getattr(geometry, name)(z) for name in names}, gradients
+def _gradients(z):
+    return [jax.grad(metric)(z) for metric in (geometry.rankme, geometry.participation_ratio)]
 
 
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.float64])
 def test_collapse(dtype):
     """A zero matrix: RankMe is eps^(-K eps), the dimensions are 0, the exponent is not a number; gradients are finite."""
-    metrics, gradients = _all_metrics(jnp.zeros((10, 64), dtype))
+    zeros = jnp.zeros((10, 64), dtype)
+    metrics, gradients = _all_metrics(zeros), _gradients(zeros)
     np.testing.assert_allclose(metrics["rankme"], 1e-7 ** (-10 * 1e-7), rtol=1e-6)
     assert [metrics[name] for name in DIMENSIONS] == [0] * len(DIMENSIONS)
     assert metrics["condition_number"] == jnp.inf
     assert jnp.isnan(metrics["alpha_req"])
     assert all(bool(jnp.all(jnp.isfinite(gradient))) for gradient in gradients)
-    equal_rows, _ = _all_metrics(jnp.ones((10, 64), dtype))
+    equal_rows = _all_metrics(jnp.ones((10, 64), dtype))
     np.testing.assert_allclose(equal_rows["rankme"], 1, rtol=1e-3)
 
 
@@ -97,7 +102,7 @@ def test_alpha_req_leaves_rounding_out():
     assert 0 < geometry.alpha_req(jnp.asarray(low_rank, jnp.float32)) < 10
 
 
-@pytest.mark.parametrize("n", [64, 256, 1024])
+@pytest.mark.parametrize("n", [64, 512])
 def test_finite_samples_bias_the_participation_ratio(n):
     """Independent rows give about d / (1 + d/n); the correction brings d back."""
     d = 256
@@ -112,10 +117,10 @@ def test_corrected_participation_ratio_of_a_power_law():
     l = np.arange(1, d + 1) ** -0.7
     generator = np.random.default_rng(5)
     draws = jnp.asarray(generator.normal(size=(200, n, d)) * np.sqrt(l))
-    corrected = np.asarray(jax.vmap(geometry.corrected_participation_ratio)(draws))
+    corrected = np.asarray(jax.jit(jax.vmap(geometry.corrected_participation_ratio))(draws))
     truth = l.sum() ** 2 / np.sum(l**2)
     assert abs(corrected.mean() - truth) < 0.03 * truth
-    assert np.mean(jax.vmap(geometry.participation_ratio)(draws)) < 0.8 * truth
+    assert np.mean(jax.jit(jax.vmap(geometry.participation_ratio))(draws)) < 0.8 * truth
 
 
 def test_participation_ratio_of_split_batch():
