@@ -96,7 +96,7 @@ def global_index(batch: Batch, axis_name: AxisName) -> Int[Array, " N"]:
     return axis_index(axis_name) * n + jnp.arange(n)
 
 
-def target_embeddings(network: Network, method: Method, state: TrainState, z: Array, pixels: Array, labels: Array) -> tuple[Array, Any]:
+def target_embeddings(network: Network, method: Method, state: TrainState, z: Views, pixels: Array, labels: Array) -> tuple[Views, Any]:
     """What the online embeddings are compared with, [V, N, d], and the target network's new batch statistics ({} without one)."""
     if method.target == "labels":
         return jnp.broadcast_to(jax.nn.one_hot(labels, z.shape[-1], dtype=z.dtype), z.shape), {}
