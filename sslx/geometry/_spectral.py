@@ -1,7 +1,7 @@
 """Spectral metrics of features z [N, d] held in memory: N rows (one per image), d the width.
 
 `rankme`, `effective_rank` and `stable_rank` look at the singular values of z, uncentred; the others at the eigenvalues of the centred
-covariance. For more rows than fit in memory see `moment_metrics`.
+covariance. For more rows than fit in memory, or rows spread over devices, see `update_moments` and `moment_metrics`.
 """
 
 import jax.numpy as jnp
