@@ -31,7 +31,11 @@ SOLVED = {
     ),
     "euclidean threshold": (dynamics.euclidean(weight_decay=0.25), cubic(0.5, 1, 1, 0.25), [0, 0, 0, 0.5, 0.5, 0.5]),
     "euclidean above": (dynamics.euclidean(weight_decay=0.3), cubic(0.5, 1, 1, 0.3), [0] * 6),
-    "iso": (dynamics.iso_euclidean(alpha=0.7, noise=(0.3, 0.1)), lambda x: mpmath.mpf(1.4 / 2) * 2 * x * (1 - kappa(0.3) * x), [1 / 1.09] * 6),
+    "iso": (
+        dynamics.iso_euclidean(alpha=0.7, noise=(0.3, 0.1)),
+        lambda x: mpmath.mpf(1.4 / 2) * 2 * x * (1 - kappa(0.3) * x),
+        [1 / 1.09] * 6,
+    ),
     "iso decay": (dynamics.iso_euclidean(weight_decay=0.4), lambda x: x * (1 - x - mpmath.mpf(0.4)), [0.6] * 6),
     "iso collapse": (dynamics.iso_euclidean(weight_decay=1.5), lambda x: x * (1 - x - mpmath.mpf(1.5)), [0] * 6),
     "no stop": (dynamics.euclidean_no_stop_gradient(), cubic(0.5, 1, 2, 1), [0, 0, 0, 0, 1, 1]),

@@ -1,0 +1,96 @@
+"""Stepwise learning: the aligned flow against autodiff, half-rise times, and the start that a small generic one behaves like."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+from sslx import dynamics
+from sslx.dynamics._toy_losses import unnormalised_barlow_twins
+
+X, X2 = (jax.random.normal(jax.random.key(k), (60, 5)) * jnp.asarray([2.0, 1.5, 1.0, 0.7, 0.4]) for k in (0, 1))
+X2 = X + 0.4 * X2
+GAMMA = (X.T @ X2 + X2.T @ X) / 120
+
+
+def test_velocity_is_the_projected_gradient_of_the_loss():
+    """Eigenvalues of either sign, no coupling."""
+    signed = GAMMA - 0.3 * jnp.eye(5)
+    gamma, v = jnp.linalg.eigh(signed)
+    assert gamma[0] < 0 < gamma[1]
+    u, _ = jnp.linalg.qr(jax.random.normal(jax.random.key(2), (5, 5)))
+    s = jnp.asarray([0.2, 0.5, 0.9, 0.3, 1.1])
+
+    def loss(w):
+        return jnp.sum((w @ signed @ w.T - jnp.eye(5)) ** 2)
+
+    moved = -u.T @ jax.grad(loss)(u * s @ v.T) @ v
+    np.testing.assert_allclose(moved, jnp.diag(dynamics.barlow_twins(gamma).velocity(s)), rtol=1e-9, atol=1e-11)
+    w = u * s @ v.T
+    np.testing.assert_allclose(
+        unnormalised_barlow_twins(X @ w.T, X2 @ w.T), jnp.sum((w @ GAMMA @ w.T - jnp.eye(5)) ** 2), rtol=1e-12
+    )  # fmt: skip
+
+
+def test_half_rise_times():
+    """At tau_j = ln(1/(gamma s^2) - 1)/(8 gamma) the eigenvalue of C is 1/2; modes that cannot be learned never get there."""
+    gamma, s0 = jnp.asarray([3.0, 0.5, -1.0, 0.0]), jnp.asarray([1e-8, 1e-3, 0.5, 0.5])
+    flow = dynamics.barlow_twins(gamma)
+    tau = dynamics.escape_time(flow, s0)
+    np.testing.assert_allclose(tau[:2], jnp.log(1 / (gamma * s0**2) - 1)[:2] / (8 * gamma[:2]), rtol=1e-12)
+    assert jnp.all(jnp.isinf(tau[2:]))
+    np.testing.assert_allclose(jnp.diagonal(gamma * flow.solution(tau[:2], s0)[..., :2] ** 2), 0.5, rtol=1e-12)
+
+
+def test_limits_and_derivatives_at_any_time():
+    """gamma^{-1/2} or 0 at t = 1e9 from 1e-8 and from the fixed point; d/dt, d/ds0 and d/dgamma finite."""
+    gamma = jnp.asarray([2.0, 1e-3, -1.0, 0.0, 2.0])
+    s0 = jnp.asarray([1e-8, 1e-8, 0.5, 0.5, 2.0**-0.5])
+    end = [2.0**-0.5, 1e-3**-0.5, 0.0, 0.5, 2.0**-0.5]
+    times = jnp.asarray([0.0, 1.0, 1e9])
+
+    @jax.jit
+    def compute(gamma, s0):
+        solve = lambda t, g, s: dynamics.barlow_twins(g).solution(t, s)  # noqa: E731
+        tangents = [jax.jvp(lambda x: solve(times, gamma, x), (s0,), (jnp.ones(5),))[1]]
+        tangents += [jax.jvp(lambda x: solve(times, x, s0), (gamma,), (jnp.ones(5),))[1]]
+        lam, rate = jax.jvp(lambda t: solve(t, gamma, s0), (times,), (jnp.ones(3),))
+        return lam, rate, tangents, dynamics.barlow_twins(gamma).velocity(lam)
+
+    lam, rate, tangents, velocity = compute(gamma, s0)
+    np.testing.assert_allclose(lam[-1], end, rtol=1e-12, atol=1e-300)
+    np.testing.assert_allclose(rate, velocity, rtol=1e-9, atol=1e-14)
+    assert all(np.isfinite(t).all() for t in tangents)
+    start = dynamics.barlow_twins(gamma).velocity(s0)
+    moving = start != 0
+    np.testing.assert_allclose(tangents[0][1][moving], (velocity[1] / jnp.where(moving, start, 1.0))[moving], rtol=1e-9)
+
+
+def test_small_generic_start_behaves_like_its_aligned_one():
+    """U diag(s(t)) V^T approaches the flow of the whole matrix at the rate a^min(1 - gamma_{j+1}/gamma_j) as W(0) = a W_0 shrinks."""
+    gamma = jnp.asarray([4.0, 2.0, 0.8])
+    matrix = jnp.diag(gamma)
+    w = jax.random.normal(jax.random.key(4), (2, 3))
+    gradient = jax.jit(lambda w: -4 * (w @ matrix @ w.T - jnp.eye(2)) @ w @ matrix)
+    scales, errors = (1e-2, 1e-4), []
+    for scale in scales:
+        s0, u, v = dynamics.barlow_twins_init(scale * w, matrix)
+        np.testing.assert_allclose(u @ u.T, jnp.eye(2), atol=1e-14)
+        assert jnp.all(s0 > 0)
+        times = np.linspace(0, 3, 60)
+        path = solve_ivp(
+            lambda _, y: np.asarray(gradient(y.reshape(2, 3))).ravel(), (0, 3), np.ravel(scale * w), "DOP853", times, rtol=1e-9, atol=1e-12
+        )
+        s = dynamics.barlow_twins(gamma[:2]).solution(times, s0)
+        aligned = jnp.einsum("ij,tj,kj->tik", u, s, v)
+        errors.append(np.max(np.linalg.norm(path.y.T.reshape(-1, 2, 3) - aligned, axis=(1, 2))))
+    slope = np.log(errors[0] / errors[1]) / np.log(scales[0] / scales[1])
+    np.testing.assert_allclose(slope, 0.5, atol=0.1)
+
+
+def test_bad_input_is_told_apart(without_typing_hook):
+    with pytest.raises(ValueError, match=r"w0 must have shape \[d, N\] with d <= N, got \(4, 3\)"):
+        dynamics.barlow_twins_init(jnp.ones((4, 3)), jnp.eye(3))
+    with pytest.raises(ValueError, match="gamma_matrix must have shape"):
+        dynamics.barlow_twins_init(jnp.ones((2, 3)), jnp.eye(4))

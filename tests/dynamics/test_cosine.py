@@ -1,0 +1,198 @@
+"""The cosine flows: exact against autodiff where an exact design exists, within sampling error elsewhere, and their limits."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import reference_dynamics as reference
+
+from sslx import dynamics
+from sslx.dynamics._expectation import norm_expectation, pair_expectation
+
+FACTORIES = {
+    "cosine": dynamics.cosine,
+    "none": dynamics.cosine_no_stop_gradient,
+    "iso": dynamics.iso_cosine,
+}
+PAIR = jnp.asarray([0.5, 1.4])
+FOUR = jnp.asarray([0.2, 0.6, 1.1, 1.9])
+
+
+@pytest.mark.parametrize("name", FACTORIES)
+def test_two_modes_to_rounding(name):
+    """Equally spaced angles are an exact design for two modes: velocity = projected autodiff gradient to 1e-9."""
+    loss, predictor = reference.COSINE_LOSSES[name], reference.power(0.8)
+    moved = reference.autodiff_velocity(loss, PAIR, reference.circle(), predictor=predictor)
+    np.testing.assert_allclose(jnp.diagonal(moved), FACTORIES[name](alpha=0.8).velocity(PAIR), rtol=1e-9)
+    np.testing.assert_allclose(moved[0, 1], 0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", FACTORIES)
+def test_four_modes_within_sampling_error(name):
+    def one(key):
+        x = jax.random.normal(key, (4000, 4))
+        batch = jnp.stack([x, x, x])
+        return jnp.diagonal(reference.autodiff_velocity(reference.COSINE_LOSSES[name], FOUR, batch, predictor=reference.power(1.0)))
+
+    samples = jax.jit(lambda keys: jax.lax.map(one, keys))(jax.random.split(jax.random.key(0), 50))
+    error = jnp.std(samples, axis=0, ddof=1) / 50**0.5
+    exact = FACTORIES[name](alpha=1.0).velocity(FOUR)
+    assert jnp.all(jnp.abs(samples.mean(0) - exact) < 4 * error)
+    assert jnp.all(error < 0.05 * jnp.max(jnp.abs(exact)))  # the test can tell
+
+
+def test_the_published_update_without_stop_gradient_is_not_the_gradient():
+    """It has d (W_P p + z)/(|p|^3 |z|) in place of d z/(|p| |z|^3); the gradient conserves sum s, the published update does not."""
+    w, u = reference.network(jax.random.key(3), PAIR, 2)
+    x = reference.circle()[0]
+    w_p = u * PAIR @ u.T
+    z = x @ w.T
+    p = z @ w_p
+    size_p, size_z = (jnp.linalg.norm(a, axis=1, keepdims=True) for a in (p, z))
+    d = jnp.sum(p * z, axis=1, keepdims=True)
+    attract = (z @ w_p + p) / (size_p * size_z) - d * p @ w_p / (size_p**3 * size_z)
+    published = attract - d * (p @ w_p + z) / (size_p**3 * size_z)
+    gradient = attract - d * z / (size_p * size_z**3)
+
+    def drift(force):
+        return jnp.diagonal(u.T @ (lambda a: a + a.T)(force.T @ x @ w.T / len(x)) @ u)
+
+    np.testing.assert_allclose(drift(gradient), dynamics.cosine_no_stop_gradient(alpha=1.0).velocity(PAIR), rtol=1e-9)
+    assert abs(jnp.sum(drift(gradient))) < 1e-12
+    assert abs(jnp.sum(drift(published))) > 0.1
+
+
+def test_without_stop_gradient_the_larger_mode_wins():
+    path = dynamics.integrate(dynamics.cosine_no_stop_gradient(alpha=1.0), jnp.asarray([0.0, 3.0]), PAIR, rtol=1e-6)
+    assert path[1, 1] > PAIR[1]
+    assert path[1, 0] < PAIR[0]
+    np.testing.assert_allclose(path[1].sum(), PAIR.sum(), rtol=1e-9)
+
+
+TABLE = [
+    (0.5, 3, (1e-12, 1e-12)),
+    (0.5, 20, (1e-11, 1e-12)),
+    (0.5, 1e4, (5e-4, 5e-7)),
+    (1.0, 20, (5e-8, 1e-12)),
+    (1.0, 100, (2e-5, 5e-10)),
+    (1.0, 1e4, (1e-2, 1e-4)),
+]
+EXPECTATION = jax.jit(pair_expectation, static_argnums=(2, 3, 4))
+
+
+@pytest.mark.parametrize(("alpha", "ratio", "bounds"), TABLE)
+def test_accuracy_of_the_quadrature_by_spread(alpha, ratio, bounds):
+    """The table of the module: nodes 40 and 60 against 140, over M = 2, 5 and three kinds of spectrum."""
+    spectra = [np.exp(np.linspace(0, -np.log(ratio), 2)), np.exp(np.linspace(0, -np.log(ratio), 5))]
+    spectra += [np.r_[1.0, np.full(4, 1 / ratio)], np.r_[np.ones(4), 1 / ratio]]
+    for s in spectra:
+        s = jnp.asarray(s / s.mean())
+        lam = s**alpha / jnp.max(s**alpha)
+        apart = ~np.eye(len(s), dtype=bool)
+        exact = EXPECTATION(s, lam, 3, 1, 140)
+        for nodes, bound in zip((40, 60), bounds, strict=True):
+            assert np.max(np.abs(EXPECTATION(s, lam, 3, 1, nodes) / exact - 1)[apart]) < bound
+
+
+def test_two_mode_expectation_against_the_integral_over_the_circle():
+    """E[z_1^2 z_2^2/(||Dz||^3 ||z||)] is a mean over directions when M = 2: the quadrature's own derivation is not used."""
+    s, lam = np.asarray(PAIR), np.asarray(PAIR) ** 0.5
+    angle = 2 * np.pi * np.arange(400) / 400
+    z = np.sqrt(s) * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    integrand = np.prod(z**2, axis=1) / np.linalg.norm(z * lam, axis=1) ** 3 / np.linalg.norm(z, axis=1)
+    np.testing.assert_allclose(EXPECTATION(PAIR, PAIR**0.5, 3, 1, 40)[0, 1], integrand.mean(), rtol=1e-12)
+
+
+def test_rescaling_of_states():
+    """Degree 0 for the cosine flow and -alpha for its IsoLoss, also for eigenvalues of 1e-3, and in the derivative."""
+    for flow, degree in ((dynamics.cosine(alpha=0.7), 0.0), (dynamics.iso_cosine(alpha=0.7), -0.7)):
+        np.testing.assert_allclose(flow.velocity(1e-3 * FOUR), 1e-3**degree * flow.velocity(FOUR), rtol=1e-9)
+        euler = jax.jvp(flow.velocity, (FOUR,), (FOUR,))[1]
+        np.testing.assert_allclose(euler, degree * flow.velocity(FOUR), rtol=1e-7, atol=1e-9)
+    assert np.isfinite(dynamics.cosine().velocity(jnp.asarray([0.0, 1.0, 2.0]))).all()
+    np.testing.assert_array_equal(dynamics.cosine().velocity(jnp.zeros(3)), 0)
+
+
+def test_weight_decay_only_changes_the_clock():
+    """s/sum s with decay is the flow without it at (e^{2 eta t} - 1)/(2 eta S0): what the docstring says, on the two-mode solution."""
+    eta, t = 0.1, 2.0
+    decayed = dynamics.integrate(dynamics.cosine(weight_decay=eta), jnp.asarray([t]), PAIR)[0]
+    effective = (np.exp(2 * eta * t) - 1) / (2 * eta * PAIR.sum())
+    free = dynamics.cosine_pair().solution(effective, PAIR / PAIR.sum())
+    np.testing.assert_allclose(decayed / decayed.sum(), free, rtol=1e-8)
+    np.testing.assert_allclose(decayed.sum(), PAIR.sum() * np.exp(-2 * eta * t), rtol=1e-8)
+
+
+@pytest.mark.parametrize(("flow", "power"), [(dynamics.cosine(alpha=0.8), 0.0), (dynamics.iso_cosine(alpha=0.8), 0.8)])
+def test_linearised_rate(flow, power):
+    """-2 alpha/(sbar (M + 2)) along every direction but the common one, over lam for the IsoLoss."""
+    rates = dynamics.linear_stability(flow, jnp.full(4, 1.5))
+    np.testing.assert_allclose(rates[:3], -1.6 / (1.5 * 6) / 1.5**power, rtol=1e-9)
+    assert abs(rates[3]) < 1e-10
+
+
+def test_linearised_and_mean_field_limits():
+    """The linearised flow errs at second order in the spread; the mean field at first order in 1/M."""
+    shape = jnp.asarray([1.0, -0.4, -0.6])
+    near = [dynamics.cosine().velocity(1 + h * shape) - dynamics.cosine_linearised().velocity(1 + h * shape) for h in (0.02, 0.01)]
+    np.testing.assert_allclose(jnp.linalg.norm(near[0]) / jnp.linalg.norm(near[1]), 4, rtol=0.05)
+    for exact, field in ((dynamics.cosine, dynamics.cosine_mean_field), (dynamics.iso_cosine, dynamics.iso_cosine_mean_field)):
+        errors = []
+        for copies in (8, 16):
+            s = jnp.tile(jnp.asarray([0.5, 1.5]), copies)
+            errors.append(jnp.max(jnp.abs(field().velocity(s) / exact().velocity(s) - 1)))
+        np.testing.assert_allclose(errors[0] / errors[1], 2, rtol=0.15)
+
+
+def exact_no_predictor(s, kappa_1, kappa_2, points=240):
+    """ds/dt = 2 (E[z1 z2/(|z1||z2|)] - E[cos z1^2/|z1|^2]) for jointly Gaussian views of any noise, by brute-force trapezoids."""
+    grid = np.linspace(-56, 24, points)
+    u, v = np.exp(grid)[:, None], np.exp(grid)
+    uk, vk = u[..., None], v[:, None]
+    det = (1 + 2 * uk * kappa_1 * s) * (1 + 2 * vk * kappa_2 * s) - 4 * uk * vk * s**2
+    weight = np.sqrt(u * v) / np.pi * (grid[1] - grid[0]) ** 2 / np.sqrt(np.prod(det, axis=-1))
+    cross, own = s / det, (kappa_1 * s + 2 * vk * s**2 * (kappa_1 * kappa_2 - 1)) / det
+    total = cross.sum(-1, keepdims=True) + 2 * cross
+    return 2 * np.sum(weight[..., None] * (cross - 2 * uk * total * own), axis=(0, 1))
+
+
+def test_without_predictor_the_leading_order_is_approached_as_noise_squared():
+    """Against the exact average over noisy views (itself checked against autodiff below), 6 modes: error of order noise^2."""
+    s = np.asarray([0.4, 0.7, 0.9, 1.2, 1.4, 1.4])
+    errors = []
+    for sigma in (0.1, 0.05):
+        kappa = 1 + sigma**2
+        leading = dynamics.cosine_no_predictor(noise=(sigma, sigma)).velocity(jnp.asarray(s))
+        exact = exact_no_predictor(s, kappa, kappa)
+        errors.append(np.linalg.norm(leading - exact) / np.linalg.norm(exact))
+    assert 0.03 < errors[0] < 0.12
+    np.testing.assert_allclose(errors[0] / errors[1], 4, rtol=0.25)
+    both = dynamics.cosine_no_predictor(noise=(0.1, 0.2), stop_gradient=False).velocity(jnp.asarray(s))
+    np.testing.assert_allclose(both, 2 * dynamics.cosine_no_predictor(noise=(0.2, 0.1)).velocity(jnp.asarray(s)), rtol=1e-12)
+
+
+def test_without_predictor_against_autodiff_on_sampled_views():
+    sigma = (0.8, 0.5)
+
+    def one(key):
+        batch = jax.random.normal(key, (3, 8000, 4))
+        return jnp.diagonal(
+            reference.autodiff_velocity(reference.COSINE_LOSSES["cosine"], FOUR, batch, noise=sigma, predictor=jnp.ones_like)
+        )
+
+    samples = jax.jit(lambda keys: jax.lax.map(one, keys))(jax.random.split(jax.random.key(1), 40))
+    error = jnp.std(samples, axis=0, ddof=1) / 40**0.5
+    exact = exact_no_predictor(np.asarray(FOUR), 1 + sigma[0] ** 2, 1 + sigma[1] ** 2)
+    assert np.all(np.abs(samples.mean(0) - exact) < 4 * error)
+    assert np.all(error < 0.05 * np.max(np.abs(exact)))
+
+
+def test_norm_expectation_in_closed_form():
+    """Equal modes: E[z_k^2 z_m^2/||z||^6] = 1/((M + 2) M (M - 2)) / s."""
+    for modes in (3, 6):
+        np.testing.assert_allclose(norm_expectation(jnp.full(modes, 2.0), 40)[0, 1], 0.5 / ((modes + 2) * modes * (modes - 2)), rtol=1e-11)
+
+
+def test_without_predictor_two_modes_are_refused(without_typing_hook):
+    with pytest.raises(ValueError, match="s must have at least 3 modes here, got 2"):
+        dynamics.cosine_no_predictor(noise=(0.1, 0.1)).velocity(PAIR)

@@ -1,0 +1,51 @@
+"""Lambert W against high precision, next to the branch point, far out, and differentiated."""
+
+import jax
+import jax.numpy as jnp
+import mpmath
+import numpy as np
+import pytest
+
+from sslx.dynamics import lambertw
+
+BRANCH_POINT = -float(mpmath.exp(-1))
+ABOVE = np.array([BRANCH_POINT + gap for gap in (1e-14, 1e-9, 1e-6, 1e-3, 0.05, 0.13, 0.15, 0.17, 0.3, 0.36787)])
+POSITIVE = np.array([1e-300, 1e-12, 0.1, 1.0, np.e, 30.0, 1e8, 1e300])
+
+
+def exact(x, branch):
+    with mpmath.workdps(40):
+        return np.array([float(mpmath.lambertw(mpmath.mpf(float(v)), branch).real) for v in x])
+
+
+@pytest.mark.parametrize(("x", "branch"), [(np.concatenate([ABOVE, POSITIVE]), 0), (np.append(ABOVE, -1e-300), -1)])
+def test_value_and_derivative(x, branch):
+    """The value to 1e-13 (relative), the derivative e^-W/(1 + W) to what the value allows; also compiled and mapped."""
+    w, slope = jax.jit(lambda x: jax.jvp(lambda x: lambertw(x, branch), (x,), (jnp.ones_like(x),)))(jnp.asarray(x))
+    np.testing.assert_allclose(w, exact(x, branch), rtol=1e-13)
+    np.testing.assert_allclose(slope, np.exp(-exact(x, branch)) / (1 + exact(x, branch)), rtol=1e-6)
+    np.testing.assert_array_equal(jax.vmap(lambda x: lambertw(x, branch))(jnp.asarray(x)), w)
+
+
+def test_domain_and_edges():
+    got = lambertw(jnp.asarray([BRANCH_POINT, -0.37, 0.0, jnp.inf, jnp.nan, -jnp.inf]))
+    np.testing.assert_array_equal(got, [-1.0, np.nan, 0.0, np.inf, np.nan, np.nan])
+    np.testing.assert_array_equal(lambertw(jnp.asarray([BRANCH_POINT, -0.37, 0.0, 1.0]), -1), [-1.0, np.nan, -np.inf, np.nan])
+    assert jax.grad(lambertw)(0.0) == 1.0
+
+
+def test_second_derivative_against_the_closed_form():
+    """W'' = -e^{-2W} (2 + W)/(1 + W)^3."""
+    w = float(lambertw(0.7))
+    np.testing.assert_allclose(jax.grad(jax.grad(lambertw))(0.7), -np.exp(-2 * w) * (2 + w) / (1 + w) ** 3, rtol=1e-12)
+
+
+def test_float32():
+    w = lambertw(jnp.asarray([0.5, 1e8, -0.3], jnp.float32))
+    assert w.dtype == jnp.float32
+    np.testing.assert_allclose(w, exact(np.float32([0.5, 1e8, -0.3]), 0), rtol=1e-6)
+
+
+def test_other_branches_are_refused(without_typing_hook):
+    with pytest.raises(ValueError, match="branch must be 0 or -1, got 1"):
+        lambertw(1.0, 1)

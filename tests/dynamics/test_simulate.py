@@ -1,0 +1,77 @@
+"""Gradient descent on a linear network follows the flows, at first order in the learning rate."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import reference_dynamics as reference
+
+from sslx import dynamics
+from sslx.dynamics._simulate import exact_batch
+
+W0, _ = reference.network(jax.random.key(1), jnp.asarray([0.2, 0.5, 1.6]), 3)
+NOISE = (0.3, 0.2)
+TRACKED = {
+    "target": dynamics.euclidean(alpha=1.0, noise=NOISE, weight_decay=0.02),
+    "iso": dynamics.iso_euclidean(alpha=1.0, noise=NOISE, weight_decay=0.02),
+}
+
+
+@pytest.mark.parametrize("name", TRACKED)
+def test_gradient_descent_follows_the_closed_form_at_first_order(name):
+    """t = 2 learning_rate steps, decay 2 eta; over the whole path up to t = 1.6, in log-log slope 1 +- 0.1."""
+    rates = np.asarray([0.01, 0.005, 0.0025])
+    errors = []
+    for rate in rates:
+        steps = round(0.8 / rate)
+        path = dynamics.simulate(
+            jax.random.key(0), W0, reference.EUCLIDEAN_LOSSES[name], predictor=lambda f: f, noise=NOISE, learning_rate=rate, steps=steps,
+            weight_decay=0.04,
+        )  # fmt: skip
+        assert path.shape == (steps + 1, 3)
+        closed = TRACKED[name].solution(2 * rate * jnp.arange(steps + 1), path[0])
+        errors.append(np.max(np.abs(path - closed)))
+    slope = np.polyfit(np.log(rates), np.log(errors), 1)[0]
+    assert abs(slope - 1) < 0.1
+    assert errors[-1] < 2e-3
+
+
+def test_fresh_samples_follow_it_within_their_noise():
+    path = dynamics.simulate(
+        jax.random.key(0), W0, reference.COSINE_LOSSES["iso"], predictor=lambda f: f, learning_rate=0.05, steps=40, batch_size=2000
+    )
+    end = dynamics.integrate(dynamics.iso_cosine(alpha=1.0), 4.0, path[0], rtol=1e-5)
+    np.testing.assert_allclose(path[-1], end, rtol=0.04)
+    assert np.max(np.abs(path[-1] - path[0])) > 0.3
+
+
+def test_fixed_batch_has_exact_moments():
+    batch = exact_batch(jax.random.key(2), 4, jnp.float64)
+    moments = jnp.einsum("abi,cbj->acij", batch, batch) / 12
+    np.testing.assert_allclose(moments, jnp.einsum("ac,ij->acij", jnp.eye(3), jnp.eye(4)), atol=1e-14)
+
+
+def test_integrate_takes_times_in_any_order_and_shape():
+    flow = dynamics.euclidean()
+    t = jnp.asarray([[3.0, 0.0], [1.0, 3.0]])
+    start = jnp.asarray([0.2, 1.4])
+    np.testing.assert_allclose(dynamics.integrate(flow, t, start), flow.solution(t, start), atol=1e-8)
+
+
+def test_integrate_far_out_with_the_implicit_method():
+    flow = dynamics.euclidean()
+    start = jnp.asarray([1e-4, 1.4])
+    np.testing.assert_allclose(dynamics.integrate(flow, 1e6, start, stiff=True, rtol=1e-6), 1.0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("error", "w0", "steps", "message"),
+    [
+        (ValueError, jnp.ones(3), 2, r"w0 must have shape \[M, N\], got \(3,\)"),
+        (TypeError, jnp.ones((2, 3), int), 2, "w0 must be floating-point"),
+        (ValueError, jnp.ones((2, 3)), 0, "steps must be at least 1, got 0"),
+    ],
+)
+def test_bad_input_is_told_apart(error, w0, steps, message, without_typing_hook):
+    with pytest.raises(error, match=message):
+        dynamics.simulate(jax.random.key(0), w0, lambda a, b, p: jnp.sum(a), predictor=lambda f: f, learning_rate=0.1, steps=steps)
