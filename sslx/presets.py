@@ -16,7 +16,7 @@ DIGITS: dict[str, Changes] = {
     "vicreg": {"projector": (256, 128), "learning_rate": 8e-3},
     "barlow_twins": {"projector": (256, 128), "hyper": {"lambd": 0.02}},
     "simclr": {"learning_rate": 8e-3},
-    "byol": {"predictor_hidden": 256, "hyper": {"ema": 0.96}},
+    "byol": {"predictor_hidden": 256, "learning_rate": 8e-3, "hyper": {"ema": 0.96}},
     "simsiam": {"predictor_hidden": 64, "learning_rate": 8e-3},
     "directpred": {"hyper": {"ema": 0.96, "decay": 0.9, "eps": 0.1}},
     "directcopy": {"hyper": {"ema": 0.96, "decay": 0.9}},

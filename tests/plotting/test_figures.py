@@ -1,0 +1,45 @@
+"""Figures show the numbers they were given; a PNG comes out."""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from sslx import plotting
+
+METRICS = [
+    {"step": s, "learning_rate": 0.1 / s, "gradient_norm": 2.0, "loss": 3.0 / s, "a": 1.0 / s, "same": 3.0 / s} for s in (20, 40, 60)
+]
+VALIDATION = [{"step": s, "validation_accuracy": s / 100, "spectrum": [s, 1.0, 0.0]} for s in (20, 40)]
+
+
+def lines(figure):
+    return {line.get_label(): line.get_xydata() for line in figure.axes[0].lines}
+
+
+def test_the_loss_and_each_term_that_differs_from_it_are_drawn():
+    drawn = lines(plotting.loss_terms(METRICS))
+    assert set(drawn) == {"loss", "a"}
+    np.testing.assert_allclose(drawn["a"], [(20, 1 / 20), (40, 1 / 40), (60, 1 / 60)])
+
+
+def test_accuracy_is_drawn_in_per_cent():
+    (drawn,) = lines(plotting.validation_accuracy(VALIDATION)).values()
+    np.testing.assert_allclose(drawn, [(20, 20), (40, 40)])
+
+
+def test_every_checkpoint_has_its_spectrum_and_zero_stays_on_a_logarithmic_axis():
+    drawn = plotting.spectrum(VALIDATION).axes[0].lines
+    assert len(drawn) == 2
+    np.testing.assert_allclose(drawn[1].get_ydata(), [40, 1, 1e-12])
+
+
+def test_a_row_of_images_and_a_row_per_view():
+    figure = plotting.view_examples(np.random.default_rng(0).uniform(size=(3, 5, 8, 8, 1)))
+    assert len(figure.axes) == 15
+
+
+def test_a_figure_becomes_a_png():
+    image = Image.open(io.BytesIO(plotting.to_png(plotting.learning_rate(METRICS))))
+    assert image.format == "PNG"
+    assert image.width > 400

@@ -1,0 +1,52 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sslx import parallel
+
+BATCH = np.arange(16.0).reshape(8, 2)
+
+
+def total(state, batch):
+    local = jnp.sum(batch)
+    return state + (jax.lax.psum(local, parallel.AXIS) if batch.shape[0] < 8 else local), {"first": batch[0, 0]}
+
+
+@pytest.mark.parametrize("mode", ["jit", "pmap"])
+def test_a_lifted_step_sees_the_whole_batch_and_its_caller_keeps_the_state(mode):
+    lift = parallel.lift(mode, 4)
+    state = jnp.asarray(1.0)
+    placed = lift.replicate(state)
+    moved, _ = lift.step(total)(placed, lift.shard(BATCH))
+    assert float(lift.unreplicate(moved)) == 1 + BATCH.sum()
+    assert float(state) == 1.0  # not donated
+
+
+def test_typed_keys_are_replicated_and_taken_back():
+    lift = parallel.lift("pmap", 2)
+    key = jax.random.key(3)
+    back = lift.unreplicate(lift.replicate({"key": key}))["key"]
+    np.testing.assert_array_equal(jax.random.key_data(back), jax.random.key_data(key))
+
+
+def test_what_was_taken_back_outlives_the_next_step():
+    lift = parallel.lift("jit", 1)
+    step = lift.step(total)
+    first, _ = step(lift.replicate(jnp.asarray(0.0)), lift.shard(BATCH))
+    kept = lift.unreplicate(first)
+    step(first, lift.shard(BATCH))
+    assert float(kept) == BATCH.sum()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: parallel.lift("xmap"), "parallel must be one of auto, jit, pmap, got 'xmap'"),
+        (lambda: parallel.lift("jit", 99), "devices must be between 1 and 8, got 99"),
+        (lambda: parallel.check_divisible(10, 4), "batch size 10 does not split over 4 devices; use a multiple such as 8"),
+    ],
+)
+def test_mistakes_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
