@@ -92,7 +92,9 @@ def is_singular(cov: Float[Array, "*shape"]) -> Bool[Array, ""]:
 
 def mahalanobis(difference: Float[Array, " K"], factor: Float[Array, "*shape"]) -> Scalar:
     """d^T S^-1 d from the factor of S."""
-    if factor.ndim < 2:
+    if factor.ndim == 0:
+        return jnp.sum(difference**2) / factor
+    if factor.ndim == 1:
         return jnp.sum(difference**2 / factor)
     return jnp.sum(solve_triangular(factor, difference, lower=True) ** 2)
 
