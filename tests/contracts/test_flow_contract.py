@@ -14,7 +14,7 @@ from sslx import dynamics
 TIMES = jnp.asarray([0.0, 0.05, 0.7, 3.0, 12.0])
 PAIR_START = jnp.asarray([0.3, 1.9])
 BARLOW_START = jnp.asarray([1e-3, 0.2, 0.7, 1.1, 0.4, 0.6])
-BARLOW_GAMMA = jnp.asarray([1.5, 0.4, -0.3, 1.0, 0.0, 0.9])
+BARLOW_GAMMA = jnp.asarray([0.15, 0.04, -0.03, 0.1, 0.0, 0.09])
 COUPLED = {
     "barlow twins": (dynamics.barlow_twins(BARLOW_GAMMA), BARLOW_START),
     "cosine linearised": (dynamics.cosine_linearised(), jnp.asarray([0.9, 1.0, 1.15])),
