@@ -7,7 +7,9 @@ from typing import Any
 from jax import Array
 
 from sslx import losses
+from sslx.linalg import l2_normalise
 from sslx.methods._method import HeadSize, Loss, Method, MethodLoss, Online, add, cross_views, two_views
+from sslx.moments import at_least_float32
 from sslx.typing import AxisName, Scalar, Views
 
 
@@ -42,15 +44,15 @@ def mec(*, ema: float = 0.996, eps_squared: float = 64.0, order: int = 4) -> Met
 
 
 def matrix_ssl(*, ema: float = 0.996, gamma: float = 1.0, mu: float = 1.0, lam: float = 1.0, order: int = 4) -> Method:
-    """Matrix-SSL (Zhang et al., 2023, arXiv:2305.17326), with the asymmetric branches of maximum entropy coding."""
+    """Matrix-SSL (Zhang et al., 2023, arXiv:2305.17326) on rows of unit length, with the branches of maximum entropy coding."""
     loss = partial(losses.matrix_ssl, gamma=gamma, mu=mu, lam=lam, order=order)
-    return Method(cross_views(loss), HeadSize(2048, 2048), predictor=HeadSize(512, 2048), target="ema", ema=ema)
+    return Method(cross_views(of_unit_rows(loss)), HeadSize(2048, 2048), predictor=HeadSize(512, 2048), target="ema", ema=ema)
 
 
 def corinfomax(*, sim_coeff: float = 250.0, eps: float = 1e-8, forgetting: float = 0.01) -> Method:
-    """CorInfoMax (Ozsoy et al., 2022, arXiv:2209.07999), with its CIFAR-10 settings."""
+    """CorInfoMax (Ozsoy et al., 2022, arXiv:2209.07999) on rows of unit length, with its CIFAR-10 settings."""
     loss = partial(losses.corinfomax, sim_coeff=sim_coeff, eps=eps, forgetting=forgetting)
-    return Method(with_running_moments(loss), HeadSize(2048, 64, layers=3), init_state=losses.corinfomax_init)
+    return Method(with_running_moments(of_unit_rows(loss)), HeadSize(2048, 64, layers=3), init_state=losses.corinfomax_init)
 
 
 def cross_views_with_entropy(loss: Loss) -> MethodLoss:
@@ -70,5 +72,15 @@ def with_running_moments(loss: Callable[..., tuple[Scalar, Any, Any]]) -> Method
     def apply(online: Online, target: Views, state: Any, key: Array, step: Array, axis_name: AxisName) -> tuple[Scalar, Any, Any]:
         z_a, z_b = online.z
         return loss(z_a, z_b, state, axis_name=axis_name)
+
+    return apply
+
+
+def of_unit_rows(loss: Callable[..., Any]) -> Callable[..., Any]:
+    """The loss of embeddings whose rows have been divided by their length."""
+
+    def apply(z_a: Array, z_b: Array, *state: Any, axis_name: AxisName) -> Any:
+        z_a, z_b = (l2_normalise(at_least_float32(z)) for z in (z_a, z_b))
+        return loss(z_a, z_b, *state, axis_name=axis_name)
 
     return apply

@@ -16,6 +16,7 @@ from sslx.train import Batch, Network, create_state, init, make_step
 
 N, WIDTH = 32, 6
 METHODS = sorted(methods.METHODS)
+SMALL = {"w_mse": {"sub_batch": 16}, "lejepa": {"slices": 8}, "ssl_hsic": {"features": 16}}
 
 
 def brighten(key, images, index):
@@ -37,7 +38,7 @@ def initial_variables(has_predictor):
 
 def build(name, dtype, axis_name=None):
     """A tiny network, its step with plain SGD (so that an update is a gradient), and the state before it (on the host)."""
-    method = methods.build(name)
+    method = methods.build(name, **SMALL.get(name, {}))
     network = Network(
         ConvNet((4,), (2,), axis_name=axis_name),
         Head(8, WIDTH, axis_name=axis_name),
