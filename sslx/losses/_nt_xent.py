@@ -4,12 +4,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
 from sslx.checks import check_count, check_pair
 from sslx.collectives import all_gather_if, pmean_if, row_indices
 from sslx.linalg import l2_normalise
-from sslx.moments import at_least_float32, global_count
+from sslx.moments import at_least_float32, global_count, gram
 from sslx.typing import AxisName, Embedding, Number, Scalar
 
 
@@ -20,7 +20,9 @@ class NtXentTerms(NamedTuple):
     uniformity: Scalar
 
 
-def nt_xent(z_a: Embedding, z_b: Embedding, *, temperature: Number = 0.5, axis_name: AxisName = None) -> tuple[Scalar, NtXentTerms]:
+def nt_xent(
+    z_a: Embedding, z_b: Embedding, *, temperature: Number = 0.5, chunk: int | None = None, axis_name: AxisName = None
+) -> tuple[Scalar, NtXentTerms]:
     """Normalised temperature-scaled cross entropy, mean over all 2N anchors, with the negatives of the whole batch.
 
     loss = mean_i [ -s_{i,pos(i)} + log sum_{k != i} exp s_ik ],     s_ik = cos(z_i, z_k) / temperature over the 2N rows.
@@ -31,6 +33,7 @@ def nt_xent(z_a: Embedding, z_b: Embedding, *, temperature: Number = 0.5, axis_n
         z_a: embeddings of the first view, [N, d].
         z_b: embeddings of the second view, [N, d].
         temperature: divides the cosines.
+        chunk: anchors handled at a time, so that memory grows with chunk N and not with N^2; None takes all at once.
         axis_name: axis of a parallel map over which the batch is split; embeddings are gathered over it.
 
     Returns:
@@ -46,14 +49,29 @@ def nt_xent(z_a: Embedding, z_b: Embedding, *, temperature: Number = 0.5, axis_n
     count = global_count(z_a, axis_name)
     check_count("z_a", count)
     a, b = l2_normalise(at_least_float32(z_a)), l2_normalise(at_least_float32(z_b))
-    anchors = jnp.concatenate([a, b])
-    others = jnp.concatenate([all_gather_if(a, axis_name), all_gather_if(b, axis_name)])
-    similarity = jnp.matmul(anchors, others.T, precision=lax.Precision.HIGHEST) / temperature
-    first = row_indices(a, axis_name)
-    is_self = jnp.concatenate([first, first + count])[:, None] == jnp.arange(2 * count)
-    spread = jax.nn.logsumexp(jnp.where(is_self, -jnp.inf, similarity), axis=1)
+    rows = row_indices(a, axis_name)
+    spread = _spread(jnp.concatenate([a, b]), jnp.concatenate([rows, rows + count]), (a, b), temperature, chunk, axis_name)
     terms = NtXentTerms(
         alignment=pmean_if(-jnp.mean(jnp.sum(a * b, axis=1)) / temperature, axis_name),
         uniformity=pmean_if(jnp.mean(spread), axis_name),
     )
     return terms.alignment + terms.uniformity, terms
+
+
+def _spread(anchors: Array, rows: Array, views: tuple[Array, Array], temperature: Number, chunk: int | None, axis_name: AxisName) -> Array:
+    """log sum_{k != i} exp s_ik of every anchor i; `rows` says where the anchors stand among the 2N rows of all devices."""
+
+    def log_sum(cosines: Array, row: Array) -> Array:
+        is_self = row[..., None] == jnp.arange(cosines.shape[-1])
+        return jax.nn.logsumexp(jnp.where(is_self, -jnp.inf, cosines / temperature), axis=-1)
+
+    if axis_name is None and chunk is None:
+        return log_sum(gram(anchors.T), rows)
+    others = jnp.concatenate([all_gather_if(view, axis_name) for view in views])
+
+    def spread_of(anchor: Array, row: Array) -> Array:
+        return log_sum(jnp.matmul(anchor, others.T, precision=lax.Precision.HIGHEST), row)
+
+    if chunk is None:
+        return spread_of(anchors, rows)
+    return lax.map(lambda x: jax.checkpoint(spread_of)(*x), (anchors, rows), batch_size=chunk)
