@@ -7,7 +7,8 @@ Command   python experiments/benchmarks/dynamics.py
 Expected  The cost of the integration grows with the span of time that it has to step through; the closed form does not notice. The modes
           start between 1e-3 and 2, log-uniform, alpha = 1/2. "short" ends at t = 20, when half of them have been learned; "whole" at
           t = 2000, when all have. One time is judged on both, 100 times on "whole".
-Measured  MEASURED
+Measured  On two cores shared with other work (load 15), "short", one time: 1390x at 1e3 modes, 1190x at 1e4, 149x at 1e5; 1e6 modes in
+          0.55 s. The rows at 100 times have not been measured with this script.
 """
 
 import statistics
