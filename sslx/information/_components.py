@@ -15,7 +15,6 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 
 from sslx.checks import check_matrix
-from sslx.linalg import symmetrise
 from sslx.moments import at_least_float32
 from sslx.typing import Scalar
 
@@ -41,7 +40,7 @@ def gaussian(mean: Float[Array, " K"], cov: Float[Array, "*shape"]) -> Gaussian:
     """One Gaussian with its factor; a covariance that is not positive definite gives a factor with nan."""
     mean, cov = at_least_float32(mean), at_least_float32(cov)
     if cov.ndim == 2:
-        cov = symmetrise(cov)
+        cov = (cov + cov.T) / 2
         factor = jnp.linalg.cholesky(cov)
         return Gaussian(mean, cov, factor, 2 * jnp.sum(jnp.log(jnp.diagonal(factor))))
     log = jnp.log(cov)
@@ -84,7 +83,7 @@ def is_singular(cov: Float[Array, "*shape"]) -> Bool[Array, ""]:
     """
     if cov.ndim < 2:
         return jnp.any(cov <= 0)
-    cov = lax.stop_gradient(symmetrise(cov))
+    cov = lax.stop_gradient((cov + cov.T) / 2)
     pivots = jnp.diagonal(jnp.linalg.cholesky(cov)) ** 2
     floor = 4 * cov.shape[0] * jnp.finfo(cov.dtype).eps * jnp.diagonal(cov)
     return jnp.all(jnp.isfinite(cov)) & ~jnp.all(pivots > floor)

@@ -18,7 +18,7 @@ from sslx.information._components import gaussian, stacked, trace
 from sslx.information._mixture import mixture_entropy_bounds
 from sslx.linalg import l2_normalise
 from sslx.moments import at_least_float32
-from sslx.typing import Embedding, Scalar
+from sslx.typing import Scalar
 
 
 class MutualInformationBound(NamedTuple):
@@ -44,7 +44,12 @@ class InfoNCEBound(NamedTuple):
 
 
 def mutual_information_bound(
-    z_a: Embedding, z_b: Embedding, cov_a: ArrayLike = 1.0, cov_b: ArrayLike = 1.0, *, likelihood_variance: ArrayLike | None = 1.0
+    z_a: Float[Array, "N K"],
+    z_b: Float[Array, "N K"],
+    cov_a: ArrayLike = 1.0,
+    cov_b: ArrayLike = 1.0,
+    *,
+    likelihood_variance: ArrayLike | None = 1.0,
 ) -> MutualInformationBound:
     """Variational lower bound on I(Z; X') for a representation that is Gaussian given the image.
 
@@ -106,7 +111,7 @@ def invariance_term(
     return -0.5 * (mu_a.shape[1] * jnp.log(2 * jnp.pi) + jnp.mean(distance))
 
 
-def infonce_bound(z_a: Embedding, z_b: Embedding, *, temperature: ArrayLike = 0.1) -> InfoNCEBound:
+def infonce_bound(z_a: Float[Array, "N K"], z_b: Float[Array, "N K"], *, temperature: ArrayLike = 0.1) -> InfoNCEBound:
     """InfoNCE lower bound on the information between the two views of N images, at most ln N.
 
     I >= ln N + 1/N sum_i [s_ii - ln sum_j exp s_ij],  s_ij = cos(z_a[i], z_b[j]) / temperature.

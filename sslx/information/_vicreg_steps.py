@@ -54,11 +54,11 @@ def vicreg_decomposition(z: Embedding, *, eps: float | Scalar = 1e-4) -> VICRegS
     Reference: Bardes, Ponce, LeCun, 2022, arXiv 2105.04906, for the terms; Shwartz-Ziv et al., 2023, arXiv 2303.00633, for the route.
     """
     check_matrix("z", z, min_rows=2)
-    s_matrix = covariance(z)
+    s_matrix = jnp.asarray(covariance(z))
     s_matrix = s_matrix + eps * jnp.eye(len(s_matrix), dtype=s_matrix.dtype)
     s = jnp.sqrt(jnp.diagonal(s_matrix))
     correlation = s_matrix / (s[:, None] * s)
-    neg_log_std, neg_log_det_correlation = -jnp.sum(jnp.log(s)), -0.5 * gaussian(s, correlation).log_det
+    neg_log_std, neg_log_det_correlation = -jnp.sum(jnp.log(s)), -0.5 * gaussian(s, jnp.asarray(correlation)).log_det
     squared_correlation, squared_covariance = off_diagonal_square_sum(correlation), off_diagonal_square_sum(s_matrix)
     return VICRegSteps(
         neg_log_det=neg_log_std + neg_log_det_correlation,
