@@ -76,7 +76,7 @@ def draw(path: Path, rows: list[dict[str, Any]]) -> None:
     axis.set(yticks=height, xlabel="accuracy on 360 test images (%)")
     axis.set_yticklabels([row["method"].replace("_", " ") for row in rows])
     axis.grid(axis="x", color="#e4e4e4", linewidth=0.5)
-    axis.legend(loc="lower left")
+    axis.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=2)
     _script.write_png(path, figure)
 
 
