@@ -30,7 +30,8 @@ def directpred(*, predictor_lr: float = 1.0, tau: float = 1.0, noise: float = 0.
 
     Returns:
         A flow without solution. Its invariant is the sum over modes of the one above; fixed_points(state0[2, M]) -> [K, 2, M]
-        are those on the parabola, and without weight decay, where each start has its own, the one that this start reaches.
+        are those on the parabola, and without weight decay, where each start has its own, the one that this start reaches
+        (s = 0 at its own p where s - p^2/a is below -p_+^2/a).
 
     Raises:
         ValueError: unless predictor_lr > 0, tau > 0 and the others are >= 0.
@@ -63,8 +64,9 @@ def directpred(*, predictor_lr: float = 1.0, tau: float = 1.0, noise: float = 0.
         p = jnp.asarray(levels, state0.dtype)[:, None] * jnp.ones_like(state0[0])
         s = p**2 / predictor_lr
         if weight_decay == 0:
-            p = p[-1:]
             s = s[-1:] + balance(state0)
+            unlearned = jnp.sign(state0[0]) * jnp.sqrt(predictor_lr * jnp.maximum(-balance(state0), 0.0))
+            p, s = jnp.where(s > 0, p[-1:], unlearned), jnp.maximum(s, 0.0)
         return jnp.stack([p, s], axis=-2)
 
     return EigenFlow(velocity, None, invariant, fixed_points, threshold=tau**2 / (4 * kappa))

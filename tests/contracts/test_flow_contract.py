@@ -30,7 +30,7 @@ UNSOLVED = {
     "directpred": (dynamics.directpred(noise=0.2), jnp.asarray([[0.3, 1.9, 0.8], [0.4, 0.1, 0.3]])),
     "directpred decay": (
         dynamics.directpred(predictor_lr=0.7, tau=0.9, noise=0.2, weight_decay=0.1),
-        jnp.asarray([[0.6, 1.9, 0.8], [0.4, 0.9, 0.3]]),
+        jnp.asarray([[0.6, 0.9, 0.8], [0.6, 1.2, 1.0]]),
     ),
     "mean field": (dynamics.cosine_mean_field(), jnp.asarray([0.3, 1.9, 0.8])),
     "iso mean field decay": (dynamics.iso_cosine_mean_field(weight_decay=0.04), jnp.asarray([0.3, 1.9, 0.8])),

@@ -138,7 +138,7 @@ def test_linearised_and_mean_field_limits():
     np.testing.assert_allclose(jnp.linalg.norm(near[0]) / jnp.linalg.norm(near[1]), 4, rtol=0.05)
     for exact, field in ((dynamics.cosine, dynamics.cosine_mean_field), (dynamics.iso_cosine, dynamics.iso_cosine_mean_field)):
         errors = []
-        for copies in (8, 16):
+        for copies in (32, 64):
             s = jnp.tile(jnp.asarray([0.5, 1.5]), copies)
             errors.append(jnp.max(jnp.abs(field().velocity(s) / exact().velocity(s) - 1)))
         np.testing.assert_allclose(errors[0] / errors[1], 2, rtol=0.15)
