@@ -131,7 +131,7 @@ def report_material(config: Config, parts: Parts, run: RunFolder, state: TrainSt
     """What the report draws: records, view examples, and features of the test images."""
     dataset = parts.dataset
     sample = jnp.asarray(dataset.train_images[:12], jnp.float32) / 255
-    views = make_views(state.key, sample, jnp.arange(len(sample)), RECIPES[config.views])
+    views = jax.jit(partial(make_views, views=RECIPES[config.views]))(state.key, sample, jnp.arange(len(sample)))
     return (
         folders.read_lines(run.metrics),
         folders.read_lines(run.validation),

@@ -109,17 +109,38 @@ def test_interruption_says_how_to_go_on(capsys):
     assert "--resume" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("program", [["-m", "sslx", "pretrain"], [str(ROOT / "experiments" / "pretrain.py")]])
-def test_the_two_programs_train_in_a_fresh_process_with_float64_off(program, tmp_path):
-    arguments = ["--method", "vicreg", "--model", "mlp", "--steps", "4", "--batch-size", "64", "--json"]
-    hide_tyro = (
-        "import sys; sys.modules['tyro'] = None; import runpy; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
-    )
-    script = program if program[0] == "-m" else ["-c", hide_tyro, *program]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, *script, *arguments], capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
+def test_a_newcomers_command_trains_in_a_fresh_process_with_float64_off(tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "sslx",
+        "pretrain",
+        "--method",
+        "vicreg",
+        "--model",
+        "mlp",
+        "--steps",
+        "4",
+        "--batch-size",
+        "64",
+        "--json",
+    ]
+    done = run_fresh(command, tmp_path)
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     assert summary["method"] == "vicreg"
     assert (tmp_path / summary["run"] / "report.html").exists()
     assert "kNN on validation images" in done.stderr
+
+
+def test_the_launch_script_works_without_tyro(tmp_path):
+    hide_tyro = "import sys, runpy; sys.modules['tyro'] = None; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    script = [sys.executable, "-c", hide_tyro, str(ROOT / "experiments" / "pretrain.py")]
+    done = run_fresh([*script, "digits-vicreg", "--parallel", "pmap", "--steps", "3", "--learning-rate", "0.1", "--resume"], tmp_path)
+    assert (done.returncode, done.stderr) == (2, "sslx: --resume needs --out with the run folder to go on with\n")
+
+
+def run_fresh(command, folder):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("SSLX_DATA", None)
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, check=False)

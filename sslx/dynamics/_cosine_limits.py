@@ -30,8 +30,8 @@ def cosine_mean_field(*, alpha: float = 0.5, weight_decay: float = 0.0) -> Eigen
     check_parameters(alpha, weight_decay)
 
     def drift(s):
-        lam, a_0, a_1, a_2 = _moments(s, alpha)
-        return 2 * lam * s * (a_2 - lam * a_1) / (a_2**1.5 * a_0**0.5)
+        lam, a_1, a_2, scale = _moments(s, alpha)
+        return 2 * lam * s * (a_2 - lam * a_1) / scale
 
     return conserving_flow(drift, 1.0, weight_decay)
 
@@ -44,8 +44,8 @@ def iso_cosine_mean_field(*, alpha: float = 0.5, weight_decay: float = 0.0) -> E
     check_parameters(alpha, weight_decay)
 
     def drift(s):
-        lam, a_0, a_1, a_2 = _moments(s, alpha)
-        return 2 * s * (a_2 - lam * a_1) / (a_2**1.5 * a_0**0.5)
+        lam, a_1, a_2, scale = _moments(s, alpha)
+        return 2 * s * (a_2 - lam * a_1) / scale
 
     return conserving_flow(drift, 1 + alpha, weight_decay)
 
@@ -155,5 +155,9 @@ def _gauss(f: Callable[[Array], Array], low: Array, high: Array) -> Array:
 
 
 def _moments(s: Array, alpha: float) -> tuple[Array, ...]:
+    """lam, A_1, A_2 and A_2^{3/2} A_0^{1/2}; the last is 1 at s = 0, where every mode rests."""
     lam = s**alpha
-    return lam, jnp.sum(s), jnp.sum(lam * s), jnp.sum(lam**2 * s)
+    a_2 = jnp.sum(lam**2 * s)
+    alive = a_2 > 0
+    scale = jnp.where(alive, a_2, 1.0) ** 1.5 * jnp.where(alive, jnp.sum(s), 1.0) ** 0.5
+    return lam, jnp.sum(lam * s), a_2, scale

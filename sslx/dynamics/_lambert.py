@@ -85,9 +85,12 @@ def _lambertw_derivative(branch, primals, tangents):
 
 
 def _above_branch_point(x: Array) -> Array:
-    """1 + e x, to full relative accuracy: x + 1/e is exact near the branch point once 1/e is split in two."""
+    """1 + e x, to full relative accuracy: x + 1/e is exact near the branch point once 1/e is split in two.
+
+    The barrier keeps the compiler from adding the two parts of 1/e to each other first.
+    """
     head = float(jnp.finfo(x.dtype).dtype.type(math.exp(-1)))
-    return math.e * ((x + head) + (math.exp(-1) - head + _INVERSE_E_TAIL))
+    return math.e * (lax.optimization_barrier(x + head) + (math.exp(-1) - head + _INVERSE_E_TAIL))
 
 
 def _far_guess(x: Array, branch: int) -> Array:

@@ -11,7 +11,7 @@ import pytest
 
 from sslx import methods, parallel
 from sslx.augment import example_keys
-from sslx.models import ConvNet, Head
+from sslx.models import MLP, Head
 from sslx.train import Batch, Network, create_state, init, make_step
 
 N, WIDTH = 32, 6
@@ -32,7 +32,7 @@ def example_batch(dtype):
 
 @cache
 def initial_variables(has_predictor):
-    network = Network(ConvNet((4,), (2,)), Head(8, WIDTH), Head(8, WIDTH) if has_predictor else None)
+    network = Network(MLP((5,)), Head(8, WIDTH, layers=1), Head(8, WIDTH, layers=1) if has_predictor else None)
     return init(network, jax.random.key(0), jnp.zeros((2, 8, 8, 1), jnp.float32))
 
 
@@ -40,9 +40,9 @@ def build(name, dtype, axis_name=None):
     """A tiny network, its step with plain SGD (so that an update is a gradient), and the state before it (on the host)."""
     method = methods.build(name, **SMALL.get(name, {}))
     network = Network(
-        ConvNet((4,), (2,), axis_name=axis_name),
-        Head(8, WIDTH, axis_name=axis_name),
-        method.predictor and Head(8, WIDTH, axis_name=axis_name),
+        MLP((5,), axis_name=axis_name),
+        Head(8, WIDTH, layers=1, axis_name=axis_name),
+        method.predictor and Head(8, WIDTH, layers=1, axis_name=axis_name),
     )
     variables = jax.tree.map(lambda x: x.astype(dtype), initial_variables(method.predictor is not None))
     method_state = jax.tree.map(lambda x: x.astype(dtype), method.init_state(WIDTH))
