@@ -16,11 +16,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import mpmath
+from matplotlib.figure import Figure
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import _script
@@ -29,6 +31,7 @@ from sslx import dynamics
 
 SPANS = {"whole": 2000.0, "short": 20.0}
 FLOW = dynamics.euclidean()
+assert FLOW.solution is not None
 CLOSED = jax.jit(FLOW.solution)
 INTEGRATED = jax.jit(lambda t, lam0: dynamics.integrate(FLOW, t, lam0))
 
@@ -62,7 +65,7 @@ def largest_error(solve: Callable[[jax.Array, jax.Array], jax.Array], seed: int)
     return worst
 
 
-def compare(seed: int, span: str, modes: int, times: int, repeats: int) -> dict[str, object]:
+def compare(seed: int, span: str, modes: int, times: int, repeats: int) -> dict[str, Any]:
     """One row: the seconds that both ways take."""
     lam0 = starts(seed, modes)
     t = jnp.linspace(0, SPANS[span], times + 1)[1:]
@@ -73,7 +76,7 @@ def compare(seed: int, span: str, modes: int, times: int, repeats: int) -> dict[
     return row
 
 
-def draw(rows: list[dict]) -> plt.Figure:
+def draw(rows: list[dict[str, Any]]) -> Figure:
     """Seconds against the number of modes, at one time."""
     figure, axis = plt.subplots(figsize=(_script.COLUMN, 2.5))
     once = [row for row in rows if row["span"] == "short" and row["times"] == 1]

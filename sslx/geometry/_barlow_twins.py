@@ -13,7 +13,7 @@ from jaxtyping import Float
 from sslx.checks import check_pair, check_square
 from sslx.linalg import safe_norm, safe_sqrt, symmetrise
 from sslx.moments import at_least_float32, centre, mean, second_moment, variance
-from sslx.typing import AxisName, Embedding, Matrix, Scalar
+from sslx.typing import AnyArray, AxisName, Embedding, Matrix, Scalar
 
 
 class BarlowTwinsEfficiency(NamedTuple):
@@ -192,5 +192,5 @@ def _whitening(r: Matrix) -> tuple[Matrix, Float[Array, " d"]]:
     return axes * jnp.where(full, lax.rsqrt(jnp.where(full, l, 1)), 0), 1.0 - full.astype(r.dtype)
 
 
-def _matmul(*factors: Array) -> Array:
+def _matmul(*factors: AnyArray) -> Array:
     return jnp.linalg.multi_dot(factors, precision=lax.Precision.HIGHEST)

@@ -8,7 +8,7 @@ from sslx.checks import check_matrix, check_pair
 from sslx.collectives import all_gather_if, axis_index, pmean_if
 from sslx.linalg import l2_normalise, safe_norm
 from sslx.moments import at_least_float32, global_count, second_moment
-from sslx.typing import AxisName, Embedding, Number, Scalar
+from sslx.typing import AnyArray, AxisName, Embedding, Number, Scalar
 
 
 def alignment(z_a: Embedding, z_b: Embedding, *, alpha: Number = 2, axis_name: AxisName = None) -> Scalar:
@@ -109,6 +109,6 @@ def self_cluster(z: Embedding, *, axis_name: AxisName = None) -> Scalar:
     return self_cluster_from_moment(gram, n, d)
 
 
-def self_cluster_from_moment(gram: Array, n: int | Array, d: int) -> Scalar:
+def self_cluster_from_moment(gram: AnyArray, n: int | Array, d: int) -> Scalar:
     """`self_cluster` of H^T H / N, [d, d]: the form for streamed moments."""
     return (d * n * jnp.sum(gram**2) - (d + n - 1)) / ((d - 1) * (n - 1))
