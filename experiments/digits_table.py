@@ -11,10 +11,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import _script
 import numpy as np
 from matplotlib import pyplot as plt
 
+import _script
 from runs import digits_run
 
 FIRST = ("isoloss", "vicreg", "barlow_twins", "simclr", "byol", "simsiam", "directpred", "directcopy", "supervised")

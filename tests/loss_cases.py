@@ -10,8 +10,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import reference
 
+import reference
 from sslx import losses
 
 WIDTH = 5

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import reference
 import scipy.stats
 
+import reference
 from sslx.entropy import gaussian_entropy, logdet_entropy, median_squared_distance, pairwise_entropy_isotropic
 
 R = np.random.default_rng(0)

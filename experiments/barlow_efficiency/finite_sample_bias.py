@@ -19,7 +19,6 @@ from jax import Array
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import _script
-
 from sslx import geometry
 
 METRICS = ("participation_ratio", "corrected_participation_ratio", "rankme")

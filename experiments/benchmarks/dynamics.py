@@ -26,7 +26,6 @@ from matplotlib.figure import Figure
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import _script
-
 from sslx import dynamics
 
 SPANS = {"whole": 2000.0, "short": 20.0}

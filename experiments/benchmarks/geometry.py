@@ -22,7 +22,6 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import _script
-
 from sslx import geometry
 
 BATCH = 5000

@@ -23,7 +23,6 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import _script
-
 from sslx import losses
 
 JUDGED = ("vicreg", "barlow_twins", "nt_xent")

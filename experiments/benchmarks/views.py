@@ -22,7 +22,6 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import _script
-
 from sslx.augment import natural_view
 
 RECIPE = {"blur": 0.5, "solarize": 0.2}

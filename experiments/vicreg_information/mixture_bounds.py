@@ -20,7 +20,6 @@ from jax import Array
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import _script
-
 from sslx import information
 
 COMPONENTS, WIDTH = 30, 3

@@ -18,7 +18,6 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import _script
-
 from sslx import data
 
 OVERLAP = 0.01  # Bhattacharyya coefficient from which two Gaussians count as overlapping

@@ -5,8 +5,9 @@ import sys
 
 import jax
 import jax.numpy as jnp
-import loss_cases
 import numpy as np
+
+import loss_cases
 
 N, D = 2048, 512
 

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import reference_dynamics as reference
 from scipy.integrate import solve_ivp
 
+import reference_dynamics as reference
 from sslx import dynamics
 
 TIMES = jnp.asarray([0.0, 0.05, 0.7, 3.0, 12.0])

@@ -14,11 +14,11 @@ from types import SimpleNamespace
 import hypothesis
 import jax
 import jax.numpy as jnp
-import loss_cases
 import numpy as np
 import pytest
 from hypothesis import strategies as st
 
+import loss_cases
 from sslx import collectives
 
 CASES = loss_cases.cases()

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from data_builders import CIFAR10_FILES, cifar10_members, cifar100_members, stl10_members, tar_bytes
 
+from data_builders import CIFAR10_FILES, cifar10_members, cifar100_members, stl10_members, tar_bytes
 from sslx import data
 from sslx.data import _stl10
 

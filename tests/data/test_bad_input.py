@@ -7,9 +7,9 @@ import zlib
 
 import numpy as np
 import pytest
-from data_builders import cifar10_members, cifar100_members, picture, stl10_members, tar_bytes, write_folder
 from PIL import Image
 
+from data_builders import cifar10_members, cifar100_members, picture, stl10_members, tar_bytes, write_folder
 from sslx import data
 
 

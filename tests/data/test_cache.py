@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from data_builders import picture, write_folder
 from PIL import Image
 
+from data_builders import picture, write_folder
 from sslx import data
 from sslx.data import _folder
 

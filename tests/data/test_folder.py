@@ -4,9 +4,9 @@ import os
 
 import numpy as np
 import pytest
-from data_builders import picture, write_folder
 from PIL import Image
 
+from data_builders import picture, write_folder
 from sslx import data
 
 

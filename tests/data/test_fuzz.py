@@ -6,10 +6,10 @@ import uuid
 
 import numpy as np
 import pytest
-from data_builders import cifar100_members, picture, tar_bytes, write_folder
 from hypothesis import HealthCheck, given, settings, strategies as st
 from PIL import Image
 
+from data_builders import cifar100_members, picture, tar_bytes, write_folder
 from sslx import data
 
 

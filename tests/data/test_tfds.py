@@ -4,9 +4,9 @@ import sys
 
 import pytest
 import tensorflow_datasets
-from data_builders import picture
 from PIL import Image
 
+from data_builders import picture
 from sslx import data
 
 

@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import reference_dynamics as reference
 
+import reference_dynamics as reference
 from sslx import dynamics
 
 

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import reference_dynamics as reference
 
+import reference_dynamics as reference
 from sslx import dynamics
 from sslx.dynamics._simulate import exact_batch
 

@@ -2,8 +2,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import reference_information as reference
 
+import reference_information as reference
 from sslx.information import chernoff, gaussian_kl
 
 kl = jax.jit(gaussian_kl)

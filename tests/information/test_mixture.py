@@ -2,9 +2,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import reference_information as reference
 from jax.test_util import check_grads
 
+import reference_information as reference
 from sslx.entropy import pairwise_entropy_isotropic
 from sslx.information import mixture_entropy, mixture_entropy_bounds, pairwise_entropy
 

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import reference_information as reference
 from jax.test_util import check_grads
 
+import reference_information as reference
 from sslx.information import infonce_bound, invariance_term, mutual_information_bound
 
 LOG_TWO_PI = np.log(2 * np.pi)

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import reference
 
+import reference
 from sslx import losses
 from sslx.linalg import l2_normalise
 from sslx.moments import cross_correlation

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import reference
 
+import reference
 from sslx import losses
 
 R = np.random.default_rng(0)

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import reference
 import scipy.integrate
 import scipy.linalg
 
+import reference
 from sslx import losses
 from sslx.losses._whitening import whiten
 
