@@ -13,7 +13,6 @@ N, D = 2048, 512
 
 
 def main():
-    jax.config.update("jax_disable_most_optimizations", True)
     r = np.random.default_rng(0)
     common, noise_a, noise_b = r.normal(size=(3, N, D)).astype(np.float32)
     a, b = (8 * (0.8 * common + 0.6 * noise) for noise in (noise_a, noise_b))  # each N(0, 8^2)

@@ -15,8 +15,9 @@ from sslx.models import MLP, Head
 from sslx.train import Batch, Network, create_state, init, make_step
 
 N, WIDTH = 32, 6
-METHODS = sorted(methods.METHODS)
-SMALL = {"w_mse": {"sub_batch": 16}, "lejepa": {"slices": 8}, "ssl_hsic": {"features": 16}}
+SAME_ADAPTER = {"vicreg_logdet", "vicreg_pairdist", "spectral_contrastive", "byol_pairdist", "matrix_ssl", "mmcr", "ssl_hsic", "lejepa"}
+METHODS = sorted(set(methods.METHODS) - SAME_ADAPTER)  # the contract suite of the losses has these; another row calls its loss as they do
+SMALL = {"w_mse": {"sub_batch": 16}}
 
 
 def brighten(key, images, index):
@@ -103,15 +104,14 @@ def test_four_devices_under_pmap_take_the_step_of_one(name):
 
 
 @pytest.mark.parametrize("name", ["vicreg", "isoloss"])
-@pytest.mark.parametrize(("mode", "devices"), [("pmap", 2), ("pmap", 8), ("jit", 2), ("jit", 8)])
+@pytest.mark.parametrize(("mode", "devices"), [("pmap", 2), ("pmap", 8), ("jit", 8)])
 def test_other_device_counts_and_the_mesh_take_the_step_of_one(name, mode, devices):
     assert_same_step(name, jnp.float64, mode, devices, 1e-9)
 
 
 @pytest.mark.parametrize("name", ["barlow_twins", "simclr"])
-@pytest.mark.parametrize("mode", ["pmap", "jit"])
-def test_float32_steps_agree_to_rounding(name, mode):
-    assert_same_step(name, jnp.float32, mode, 4, 1e-5)
+def test_float32_steps_agree_to_rounding(name):
+    assert_same_step(name, jnp.float32, "pmap", 4, 1e-5)
 
 
 def test_metrics_are_those_of_the_whole_batch():
