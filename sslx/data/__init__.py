@@ -45,7 +45,7 @@ def load(name: str, *, data_dir: str | Path | None = None, progress: Progress | 
     try:
         loader, argument = resolve(name, directory)
         return loader(Request(name, argument, directory, progress or (lambda done, total: None)))
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: ~name of somebody who has no home
         raise DataError(f"{name} cannot be read ({error}); check the path and its permissions") from None
 
 
