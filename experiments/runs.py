@@ -1,19 +1,27 @@
 """The trained runs on the digits that several experiments share: each is trained once, kept under runs/digits/, and read from there.
 
 python experiments/runs.py --methods isoloss,vicreg --seeds 5
+
+Beside what every run folder has, each holds `history/STEP.npz`: the network's variables at step 0 and every 50 steps, from which
+an experiment computes whatever it wants to see over training.
 """
 
 import argparse
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 import sslx
 from sslx.folder import RunFolder
 from sslx.presets import preset
 
 CACHE = Path("runs/digits")
+HISTORY_EVERY = 50
 
 
 def digits_run(method: str, seed: int, *, cache: Path = CACHE, **changes: Any) -> dict[str, Any]:
@@ -21,16 +29,42 @@ def digits_run(method: str, seed: int, *, cache: Path = CACHE, **changes: Any) -
 
     `changes` are fields of the config and part of the folder's name. An unfinished run is resumed.
     """
-    config = preset(f"digits-{method}", seed=seed, **changes)
-    name = "-".join([method, f"seed{seed}", *(f"{key}={value}" for key, value in sorted(changes.items()))])
-    folder = RunFolder(cache / name)
+    config = preset(f"digits-{method}", seed=seed, checkpoint_every=HISTORY_EVERY, **changes)
+    folder = run_folder(method, seed, cache=cache, **changes)
     if folder.config.exists() and folder.read_config() != config:
         raise SystemExit(f"{folder.path} was trained with other settings; delete it to train again")
     if not folder.summary.exists():
         begin = time.perf_counter()
-        sslx.pretrain(config, out=folder.path, resume=folder.config.exists())
-        print(f"trained {name} in {time.perf_counter() - begin:.0f} s", flush=True)
+        sslx.pretrain(config, out=folder.path, resume=folder.config.exists(), watch=keep_history(folder))
+        print(f"trained {folder.path.name} in {time.perf_counter() - begin:.0f} s", flush=True)
     return json.loads(folder.summary.read_text())
+
+
+def run_folder(method: str, seed: int, *, cache: Path = CACHE, **changes: Any) -> RunFolder:
+    """Where the run of `digits_run` with the same arguments lies."""
+    return RunFolder(cache / "-".join([method, f"seed{seed}", *(f"{key}={value}" for key, value in sorted(changes.items()))]))
+
+
+def keep_history(folder: RunFolder) -> Any:
+    """A watch that writes the network's variables at every checkpoint."""
+
+    def watch(kind: str, record: dict[str, Any]) -> None:
+        if kind == "checkpoint":
+            path = folder.path / "history"
+            path.mkdir(exist_ok=True)
+            state = record["state"]
+            variables = flatten_dict({"params": state.params, "batch_stats": state.batch_stats}, sep="/")
+            np.savez(path / f"{record['step']:06d}.npz", **{name: np.asarray(leaf) for name, leaf in variables.items()})
+
+    return watch
+
+
+def history(method: str, seed: int, *, cache: Path = CACHE, **changes: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(step, variables of the network) along a run of `digits_run`, which is trained if it has to be, from step 0 on."""
+    digits_run(method, seed, cache=cache, **changes)
+    for path in sorted((run_folder(method, seed, cache=cache, **changes).path / "history").glob("*.npz")):
+        with np.load(path) as leaves:
+            yield int(path.stem), unflatten_dict(dict(leaves), sep="/")
 
 
 def main() -> None:

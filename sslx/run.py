@@ -44,7 +44,8 @@ def pretrain(config: Config, *, out: str | Path | None = None, resume: bool = Fa
         config: the settings, as `sslx.config.preset("digits-isoloss", steps=200)` makes them.
         out: the run folder, new or empty; by default a fresh one under runs/.
         resume: go on from the last checkpoint of the run in `out`, which has to have the same settings.
-        watch: called with a kind ("data", "start", "log", "validation" or "evaluate") and a record as the run goes on.
+        watch: called with a kind ("data", "start", "log", "validation", "checkpoint" or "evaluate") and a record as the run goes on;
+            the record of a checkpoint is {"step", "state"}, and there is one for step 0.
 
     Returns:
         The summary that is also written to summary.json: accuracies as fractions in [0, 1], with those of the random encoder
@@ -65,6 +66,7 @@ def pretrain(config: Config, *, out: str | Path | None = None, resume: bool = Fa
         state = checkpoints.restore(start, first) if start else first
         for path in (run.metrics, run.validation):
             folders.keep_until(path, start)
+        watch("checkpoint", {"step": start, "state": state})
         state = fit(config, parts, run, checkpoints, state, start, watch)
     watch("evaluate", {})
     summary = {
@@ -113,6 +115,7 @@ def fit(config: Config, parts: Parts, run: RunFolder, checkpoints: Checkpoints, 
             folders.append_lines(run.validation, [record])
             watch("validation", record)
             checkpoints.save(event.step, state, inputs._asdict(), validation=record["validation_accuracy"])
+            watch("checkpoint", {"step": event.step, "state": state})
     return state
 
 

@@ -3,7 +3,10 @@
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
+from jax import Array
+from jaxtyping import Int
 
 from sslx.parallel import host
 from sslx.train._step import Batch
@@ -23,18 +26,23 @@ class Event(NamedTuple):
     metrics: list[dict[str, float]]
 
 
+def epoch_order(seed: int | Array, epoch: int | Array, count: int) -> Int[Array, " N"]:
+    """The order in which an epoch visits `count` images: a function of seed and epoch, the same on the host and inside a jitted loop."""
+    return jax.random.permutation(jax.random.fold_in(jax.random.key(seed), epoch), count)
+
+
 def batches(
     images: np.ndarray, labels: np.ndarray, batch_size: int, *, seed: int, start: int = 0
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Shuffled (images, labels) without end from step `start` on; each epoch is a new permutation and drops its short batch.
+    """Shuffled (images, labels) without end from step `start` on; each epoch has its own `epoch_order` and drops its short batch.
 
-    The order depends on seed and epoch only, so a resumed run sees the batches it would have seen.
+    So a resumed run sees the batches it would have seen.
     """
     per_epoch = len(images) // batch_size
     step = start
     while True:
         epoch, first = divmod(step, per_epoch)
-        order = np.random.default_rng((seed, epoch)).permutation(len(images))
+        order = np.asarray(epoch_order(seed, epoch, len(images)))
         for i in range(first, per_epoch):
             rows = order[i * batch_size : (i + 1) * batch_size]
             yield images[rows], labels[rows]
