@@ -17,8 +17,11 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 import sslx
+from sslx import data
+from sslx.assemble import build_network, inputs_of
 from sslx.folder import RunFolder
 from sslx.presets import preset
+from sslx.train import Network
 
 CACHE = Path("runs/digits")
 HISTORY_EVERY = 50
@@ -65,6 +68,11 @@ def history(method: str, seed: int, *, cache: Path = CACHE, **changes: Any) -> I
     for path in sorted((run_folder(method, seed, cache=cache, **changes).path / "history").glob("*.npz")):
         with np.load(path) as leaves:
             yield int(path.stem), unflatten_dict(dict(leaves), sep="/")
+
+
+def network(method: str, **changes: Any) -> Network:
+    """The encoder and heads whose variables `history` gives."""
+    return build_network(preset(f"digits-{method}", **changes), inputs_of(data.load("digits")))
 
 
 def main() -> None:
