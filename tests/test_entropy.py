@@ -29,6 +29,16 @@ def test_logdet_entropy_tends_to_the_gaussian_shape():
     assert logdet_entropy(jnp.asarray(TALL), beta=1e9) - 2 * math.log(1e9) == pytest.approx(half_logdet, rel=1e-6)
 
 
+def test_float32_is_close_to_float64():
+    @jax.jit
+    def estimates(z):
+        return logdet_entropy(z), gaussian_entropy(jnp.cov(z.T)), pairwise_entropy_isotropic(z, 0.7)
+
+    low, high = (estimates(jnp.asarray(np.float32(TALL), dtype)) for dtype in (jnp.float32, jnp.float64))
+    assert low[0].dtype == jnp.float32
+    np.testing.assert_allclose(low, high, rtol=1e-4)
+
+
 @pytest.mark.parametrize("lower", [True, False])
 def test_pairwise_entropy_is_the_double_sum(lower):
     found = pairwise_entropy_isotropic(jnp.asarray(TALL), 0.7, lower=lower)

@@ -3,6 +3,7 @@
 n labelled samples z [n, d] with labels y [n, r]; m unlabelled pairs [m, d]. Rows are samples, so that P = I - Z (Z^T Z)^+ Z^T.
 """
 
+import warnings
 from typing import NamedTuple
 
 import jax
@@ -63,7 +64,8 @@ def generalization_surrogate(
         num_classes: number of classes where labels are classes; under `jit` it is needed.
 
     Returns:
-        `GeneralizationTerms`. The gradient is that at the fitted head (envelope theorem).
+        `GeneralizationTerms`. The gradient is that at the fitted head (envelope theorem). Outside `jit` a warning says where the
+        label-free term, which stands in for the pairs' missing labels, is vacuous.
 
     Raises:
         TypeError, ValueError: the shapes do not fit.
@@ -84,7 +86,14 @@ def generalization_surrogate(
         classes = num_classes or y.shape[1]
         oracle = 2 * projection_residual(pairs_a, _targets("pair_labels", pair_labels, pairs_a, classes)) / jnp.sqrt(m)
     surrogate = invariance + labelled + (label_free if pair_labels is None else oracle)
-    return GeneralizationTerms(invariance, labelled, oracle, label_free, surrogate, label_free > label_size)
+    vacuous = label_free > label_size
+    if pair_labels is None and not isinstance(vacuous, jax.core.Tracer) and vacuous:
+        warnings.warn(
+            f"the label-free residual is vacuous, above the error of a head of zeros: {m} pairs outnumber the rank {m - int(left_out)} of "
+            "their embeddings; pass pair_labels, or compare the other terms only",
+            stacklevel=2,
+        )
+    return GeneralizationTerms(invariance, labelled, oracle, label_free, surrogate, vacuous)
 
 
 def projection_residual(z: Embedding, y: Float[Array, "N r"]) -> Scalar:

@@ -54,6 +54,14 @@ def test_chernoff_is_below_both_kl_and_swaps_with_alpha():
         np.testing.assert_allclose(value, chernoff_of(m_q, s_q, m_p, s_p, alpha=0.7), rtol=1e-12)
 
 
+def test_float32_is_close_to_float64():
+    pair = [np.float32(a) for a in random_pair(11)]
+    for function in (kl, chernoff_of):
+        low, high = (function(*(jnp.asarray(a, dtype) for a in pair)) for dtype in (jnp.float32, jnp.float64))
+        assert low.dtype == jnp.float32
+        np.testing.assert_allclose(low, high, rtol=1e-4)
+
+
 @pytest.mark.usefixtures("without_typing_hook")
 def test_bad_input_is_named():
     mean = jnp.ones(3)

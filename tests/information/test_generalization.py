@@ -68,6 +68,22 @@ def test_without_pair_labels_the_label_free_form_stands_in_and_says_when_it_is_v
     np.testing.assert_allclose(collapsed.label_free_residual, 2.0, rtol=1e-12)
 
 
+def test_a_vacuous_label_free_form_warns_outside_jit(recwarn):
+    a, b, z, y, y_pairs = data(2)
+    with pytest.warns(UserWarning, match="20 pairs outnumber the rank 4 of their embeddings"):
+        generalization_surrogate(a, b, z, y)
+    generalization_surrogate(a, b, z, y, pair_labels=y_pairs)
+    assert not recwarn.list
+
+
+def test_float32_is_close_to_float64():
+    arrays = [np.float32(x) for x in data(9)[:3]]
+    y = data(9)[3]
+    low, high = (surrogate(*(jnp.asarray(x, dtype) for x in arrays), y, num_classes=3) for dtype in (jnp.float32, jnp.float64))
+    assert low.surrogate.dtype == jnp.float32
+    np.testing.assert_allclose(low, high, rtol=1e-4)
+
+
 def test_jit_needs_the_number_of_classes_and_float_targets_do_not():
     a, b, z, y, y_pairs = data(3)
     eager = generalization_surrogate(a, b, z, y, pair_labels=y_pairs)

@@ -16,6 +16,7 @@ from sslx.information import (
     region_exit_bound,
     same_region,
 )
+from sslx.models import encoder
 
 
 class Encoder(nn.Module):
@@ -92,6 +93,33 @@ def test_matrix_free_operator_equals_the_dense_covariance(network):
         free, dense = both(noise)
         np.testing.assert_allclose(free[0], dense[0], rtol=1e-12)
         np.testing.assert_allclose(free[1], dense[1], rtol=1e-11, atol=1e-14)
+
+
+def test_float32_is_close_to_float64(network):
+    f, _, x = network
+    low, high = (jax.jit(lambda x: induced_gaussian(f, x, 0.3))(x.astype(dtype)) for dtype in (jnp.float32, jnp.float64))
+    np.testing.assert_allclose(low[0], high[0], rtol=1e-4)
+    np.testing.assert_allclose(low[1], high[1], rtol=1e-4, atol=1e-4 * np.max(high[1]))
+
+
+def test_encoder_of_the_library_in_inference_mode():
+    """The affine map, dense and matrix-free, of an encoder as a training run leaves it, float32 and with batch statistics."""
+    model, x = encoder("convnet"), jax.random.uniform(jax.random.key(0), (8, 8, 1), jnp.float32)
+    variables = jax.jit(model.init)(jax.random.key(1), x[None])
+
+    @jax.jit
+    def checks(variables, x):
+        def f(image):
+            return model.apply(variables, image[None], train=False)[0]
+
+        (a, b), (mean, matvec), value = local_affine(f, x), induced_covariance_operator(f, x, 0.1), f(x)
+        v = jnp.linspace(-1, 1, len(value), dtype=jnp.float32)
+        return value, a @ x.ravel() + b, mean, matvec(v), 0.01 * a @ (a.T @ v)
+
+    value, affine, mean, free, dense = checks(variables, x)
+    np.testing.assert_allclose(affine, value, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(mean, value)
+    np.testing.assert_allclose(free, dense, rtol=1e-4, atol=1e-4 * np.max(np.abs(dense)))
 
 
 def test_network_outputs_under_small_noise_have_the_induced_moments(network):

@@ -5,7 +5,7 @@ import pytest
 from jax.test_util import check_grads
 
 import reference_information as reference
-from sslx.entropy import pairwise_entropy_isotropic
+from sslx.entropy import LOG_TWO_PI_E, logdet_entropy, pairwise_entropy_isotropic
 from sslx.information import mixture_entropy, mixture_entropy_bounds, pairwise_entropy
 
 # compiled once per dtype and kind of covariance: nearly all tests below use six components of width 3 with weights
@@ -127,6 +127,14 @@ def test_one_shared_variance_equals_the_entropy_of_points():
     points = jax.jit(pairwise_entropy_isotropic, static_argnames="lower")
     np.testing.assert_allclose(pairwise(means, 0.7), points(means, 0.7, lower=False), rtol=1e-12)
     np.testing.assert_allclose(pairwise(means, 0.7, distance="bhattacharyya"), points(means, 0.7, lower=True), rtol=1e-12)
+
+
+def test_logdet_entropy_is_the_gaussian_bound_less_the_noise():
+    """1/2 log det(I + beta Cov) of points: H of their Gaussian with noise of variance 1/beta, less H of the noise."""
+    means, variance = jnp.asarray(random_mixture(4)[0]), 0.3
+    terms = entropy(means, variance)
+    noise = 3 * (LOG_TWO_PI_E + np.log(variance)) / 2
+    np.testing.assert_allclose(logdet_entropy(means, beta=1 / variance), terms.gaussian - noise, rtol=1e-12)
 
 
 def test_tight_clusters_give_the_exact_entropy():
