@@ -3,6 +3,7 @@
 n labelled samples z [n, d] with labels y [n, r]; m unlabelled pairs [m, d]. Rows are samples, so that P = I - Z (Z^T Z)^+ Z^T.
 """
 
+import contextlib
 import warnings
 from typing import NamedTuple
 
@@ -86,14 +87,9 @@ def generalization_surrogate(
         classes = num_classes or y.shape[1]
         oracle = 2 * projection_residual(pairs_a, _targets("pair_labels", pair_labels, pairs_a, classes)) / jnp.sqrt(m)
     surrogate = invariance + labelled + (label_free if pair_labels is None else oracle)
-    vacuous = label_free > label_size
-    if pair_labels is None and not isinstance(vacuous, jax.core.Tracer) and vacuous:
-        warnings.warn(
-            f"the label-free residual is vacuous, above the error of a head of zeros: {m} pairs outnumber the rank {m - int(left_out)} of "
-            "their embeddings; pass pair_labels, or compare the other terms only",
-            stacklevel=2,
-        )
-    return GeneralizationTerms(invariance, labelled, oracle, label_free, surrogate, vacuous)
+    if pair_labels is None:
+        _warn_if_vacuous(label_free > label_size, m, left_out)
+    return GeneralizationTerms(invariance, labelled, oracle, label_free, surrogate, label_free > label_size)
 
 
 def projection_residual(z: Embedding, y: Float[Array, "N r"]) -> Scalar:
@@ -163,3 +159,14 @@ def _targets(name: str, labels: Array, z: Array, num_classes: int | None) -> Flo
         except jax.errors.ConcretizationTypeError:
             raise ValueError("num_classes must be given where labels are classes under jit; or pass one-hot labels") from None
     return jax.nn.one_hot(labels, num_classes, dtype=at_least_float32(z).dtype)
+
+
+def _warn_if_vacuous(vacuous: Array, m: int, left_out: Array) -> None:
+    """Say so outside `jit`, where the value is known."""
+    with contextlib.suppress(jax.errors.ConcretizationTypeError):
+        if vacuous:
+            warnings.warn(
+                f"the label-free residual is vacuous, above the error of a head of zeros: {m} pairs outnumber the rank {m - int(left_out)} "
+                "of their embeddings; pass pair_labels, or compare the other terms only",
+                stacklevel=3,
+            )
