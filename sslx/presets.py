@@ -29,6 +29,7 @@ DIGITS: dict[str, Changes] = {
     "mec": {"predictor_hidden": 64},
     "matrix_ssl": {"predictor_hidden": 64},
     "corinfomax": {},
+    "total_coding_rate": {},
     "emp_ssl": {},
     "mmcr": {},
     "w_mse": {},
@@ -62,6 +63,8 @@ CORINFOMAX: Changes = {"optimizer": "sgd", "learning_rate": 0.5, "weight_decay":
 """CorInfoMax on CIFAR-10 (github.com/serdarozsoy/corinfomax-ssl): SGD 0.5, decay 1e-4, batch 512, 1000 epochs."""
 MEC: Changes = {"optimizer": "sgd", "learning_rate": 0.5, "weight_decay": 1e-5, "views": "cifar"}
 """Maximum entropy coding (github.com/xinliu20/MEC): SGD 0.5, decay 1e-5; published for ImageNet."""
+EMP_SSL: Changes = {"optimizer": "lars", "learning_rate": 0.3, "weight_decay": 1e-4, "views": "cifar"}
+"""EMP-SSL on CIFAR-10 (github.com/tsb0601/EMP-SSL): LARS 0.3, decay 1e-4, there with 100 patches for 30 epochs."""
 
 NATURAL: dict[str, Changes] = {
     "vicreg": {**SOLO_LEARN, "hyper": {"std_coeff": 50.0}},  # solo-learn does not halve the variance term
@@ -87,7 +90,8 @@ NATURAL: dict[str, Changes] = {
     "mec": MEC,
     "matrix_ssl": MEC,
     "corinfomax": CORINFOMAX,
-    "emp_ssl": {"optimizer": "lars", "learning_rate": 0.3, "weight_decay": 1e-4, "views": "cifar"},
+    "total_coding_rate": EMP_SSL,
+    "emp_ssl": EMP_SSL,
     "mmcr": {"learning_rate": 1e-3, "weight_decay": 0.0, "epochs": 500, "views": "cifar"},
     "w_mse": {"learning_rate": 3e-3, "weight_decay": 1e-6, "batch_size": 512, "projector": (1024, 64), "views": "cifar"},
     "ssl_hsic": {"optimizer": "lars", "learning_rate": 0.4, "weight_decay": 1e-6, "views": "cifar"},
@@ -100,12 +104,13 @@ def natural(dataset: str, method: str) -> Config:
     """ResNet-18 on CIFAR-10, CIFAR-100 or STL-10, by default 1000 epochs of batch 256 and ten epochs of warm-up.
 
     The sources of optimiser, learning rate, weight decay, batch, epochs and projector stand with the tables above: `HALVAGAL` (also for
-    SimSiam, theirs without a target network), `SOLO_LEARN`, `CORINFOMAX`, `MEC`; spectral contrastive learning
-    (github.com/jhaochenz/spectral_contrastive_learning), EMP-SSL (github.com/tsb0601/EMP-SSL, there with 100 patches for 30 epochs), MMCR
-    (github.com/ThomasYerxa/mmcr, there with 40 views), W-MSE (github.com/htdt/self-supervised), SSL-HSIC
-    (github.com/deepmind/ssl_hsic, for ImageNet) and LeJEPA (github.com/rbalestr-lab/lejepa, for Imagenette) have their own rows.
+    SimSiam, theirs without a target network), `SOLO_LEARN`, `CORINFOMAX`, `MEC`, `EMP_SSL`; spectral contrastive learning
+    (github.com/jhaochenz/spectral_contrastive_learning), MMCR (github.com/ThomasYerxa/mmcr, there with 40 views), W-MSE
+    (github.com/htdt/self-supervised), SSL-HSIC (github.com/deepmind/ssl_hsic, for ImageNet) and LeJEPA
+    (github.com/rbalestr-lab/lejepa, for Imagenette) have their own rows.
     Chosen by us, not published: LARS 1.0 for SimCLR, CorInfoMax's optimiser for VICReg with an entropy, BYOL's for BYOL with an entropy,
-    the learning rate of Barlow Twins, and the supervised row. Nothing here has been trained to its end by us; see the README for what has.
+    EMP-SSL's for the total coding rate, the learning rate of Barlow Twins, and the supervised row. Nothing here has been trained to its
+    end by us; see the README for what has.
     """
     settings = {"model": "resnet18", "epochs": 1000, "warmup": 0.01, **NATURAL[method]}
     if dataset == "stl10":

@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import reference
 from sslx import losses, methods, predictors
 from sslx.methods import Online
 
@@ -28,6 +29,13 @@ def test_byol_and_simsiam_sum_the_cosine_loss_of_predictions_over_both_orders(na
     p = Z + 1
     value, _, _ = call(methods.build(name), p=p)
     np.testing.assert_allclose(value, losses.cosine(p[0], TARGET[1])[0] + losses.cosine(p[1], TARGET[0])[0])
+
+
+def test_total_coding_rate_is_joined_by_the_cosine_of_the_two_views():
+    value, terms, _ = call(methods.build("total_coding_rate"))
+    a, b = (reference.unit_rows(np.asarray(z)) for z in Z)
+    rate = sum(reference.half_logdet(np.eye(4) + 4 / (16 * 0.5) * z.T @ z) for z in (a, b)) / 2
+    np.testing.assert_allclose((value, terms.coding_rate), (-rate - 100 * np.mean(np.sum(a * b, axis=1)), rate), rtol=1e-12)
 
 
 def test_each_view_moves_the_correlation_before_its_own_predictor_is_made():

@@ -8,7 +8,16 @@ from collections.abc import Callable
 from typing import Any
 
 from sslx.methods._asymmetric import byol, directcopy, directpred, isoloss, simsiam
-from sslx.methods._entropy import byol_logdet, byol_pairdist, corinfomax, matrix_ssl, mec, vicreg_logdet, vicreg_pairdist
+from sslx.methods._entropy import (
+    byol_logdet,
+    byol_pairdist,
+    corinfomax,
+    matrix_ssl,
+    mec,
+    total_coding_rate,
+    vicreg_logdet,
+    vicreg_pairdist,
+)
 from sslx.methods._method import HeadSize as HeadSize, Method as Method, MethodLoss as MethodLoss, Online as Online, pick
 from sslx.methods._supervised import supervised
 from sslx.methods._symmetric import barlow_twins, emp_ssl, lejepa, mmcr, simclr, spectral_contrastive, ssl_hsic, vicreg, w_mse
@@ -30,6 +39,7 @@ METHODS: dict[str, Callable[..., Method]] = {
     "mec": mec,
     "matrix_ssl": matrix_ssl,
     "corinfomax": corinfomax,
+    "total_coding_rate": total_coding_rate,
     "emp_ssl": emp_ssl,
     "mmcr": mmcr,
     "w_mse": w_mse,

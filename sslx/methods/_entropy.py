@@ -4,13 +4,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import jax.numpy as jnp
 from jax import Array
 
 from sslx import losses
 from sslx.linalg import l2_normalise
 from sslx.methods._method import HeadSize, Loss, Method, MethodLoss, Online, add, cross_views, two_views
 from sslx.moments import at_least_float32
-from sslx.typing import AxisName, Scalar, Views
+from sslx.typing import AxisName, Embedding, Scalar, Views
 
 
 def vicreg_logdet(*, sim_coeff: float = 1.0, entropy_coeff: float = 1.0, beta: float = 1.0) -> Method:
@@ -19,9 +20,9 @@ def vicreg_logdet(*, sim_coeff: float = 1.0, entropy_coeff: float = 1.0, beta: f
     return Method(two_views(loss), HeadSize(2048, 2048, layers=3, bias=False))
 
 
-def vicreg_pairdist(*, sim_coeff: float = 1.0, entropy_coeff: float = 1.0) -> Method:
+def vicreg_pairdist(*, sim_coeff: float = 1.0, entropy_coeff: float = 1.0, variance: float | None = None) -> Method:
     """VICReg with the pairwise-distance entropy in place of variance and covariance (Shwartz-Ziv et al., 2023, arXiv:2303.00633)."""
-    loss = partial(losses.vicreg_pairdist, sim_coeff=sim_coeff, entropy_coeff=entropy_coeff)
+    loss = partial(losses.vicreg_pairdist, sim_coeff=sim_coeff, entropy_coeff=entropy_coeff, variance=variance)
     return Method(two_views(loss), HeadSize(2048, 2048, layers=3, bias=False))
 
 
@@ -41,6 +42,12 @@ def mec(*, ema: float = 0.996, eps_squared: float = 64.0, order: int = 4) -> Met
     """Maximum entropy coding (Liu et al., 2022, arXiv:2210.11464); the sum over both orders, twice the published mean."""
     loss = partial(losses.mec, eps_squared=eps_squared, order=order)
     return Method(cross_views(loss), HeadSize(2048, 2048), predictor=HeadSize(512, 2048), target="ema", ema=ema)
+
+
+def total_coding_rate(*, similarity_coeff: float = 100.0, eps_squared: float = 0.5) -> Method:
+    """Total coding rate with the cosine of the two views, the self-supervised loss of NMCE (Li et al., 2022, arXiv:2201.10000)."""
+    loss = partial(rate_and_similarity, similarity_coeff=similarity_coeff, eps_squared=eps_squared)
+    return Method(two_views(loss), HeadSize(4096, 64))
 
 
 def matrix_ssl(*, ema: float = 0.996, gamma: float = 1.0, mu: float = 1.0, lam: float = 1.0, order: int = 4) -> Method:
@@ -74,6 +81,17 @@ def with_running_moments(loss: Callable[..., tuple[Scalar, Any, Any]]) -> Method
         return loss(z_a, z_b, state, axis_name=axis_name)
 
     return apply
+
+
+def rate_and_similarity(
+    z_a: Embedding, z_b: Embedding, *, similarity_coeff: float, eps_squared: float, axis_name: AxisName
+) -> tuple[Scalar, losses.EmpSslTerms]:
+    """-similarity_coeff mean_n cos(z_a, z_b) - mean over views of the coding rate of the rows divided by their length."""
+    unit = l2_normalise(at_least_float32(jnp.stack([z_a, z_b])))
+    minus_rate, terms = losses.total_coding_rate(unit, eps_squared=eps_squared, axis_name=axis_name)
+    distance, _ = losses.cosine(z_a, z_b, stop_gradient="none", axis_name=axis_name)
+    similarity = 1 - distance / 2
+    return minus_rate - similarity_coeff * similarity, losses.EmpSslTerms(similarity, terms.coding_rate)
 
 
 def of_unit_rows(loss: Callable[..., Any]) -> Callable[..., Any]:

@@ -15,7 +15,10 @@ from sslx.models import MLP, Head
 from sslx.train import Batch, Network, create_state, init, make_step
 
 N, WIDTH = 32, 6
-SAME_ADAPTER = {"vicreg_logdet", "vicreg_pairdist", "spectral_contrastive", "byol_pairdist", "matrix_ssl", "mmcr", "ssl_hsic", "lejepa"}
+SAME_ADAPTER = {
+    "vicreg_logdet", "vicreg_pairdist", "spectral_contrastive", "byol_pairdist", "total_coding_rate", "matrix_ssl", "mmcr", "ssl_hsic",
+    "lejepa",
+}  # fmt: skip
 METHODS = sorted(set(methods.METHODS) - SAME_ADAPTER)  # the contract suite of the losses has these; another row calls its loss as they do
 SMALL = {"w_mse": {"sub_batch": 16}}
 
