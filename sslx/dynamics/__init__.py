@@ -6,11 +6,16 @@ jax.config.update("jax_enable_x64", True). In float32 everything runs with the a
 """
 
 from sslx.dynamics._analysis import (
+    collapse_boundary as collapse_boundary,
     collapse_threshold as collapse_threshold,
     escape_time as escape_time,
     linear_stability as linear_stability,
 )
-from sslx.dynamics._barlow_twins import barlow_twins as barlow_twins, barlow_twins_init as barlow_twins_init
+from sslx.dynamics._barlow_twins import (
+    barlow_twins as barlow_twins,
+    barlow_twins_init as barlow_twins_init,
+    barlow_twins_kernel as barlow_twins_kernel,
+)
 from sslx.dynamics._cosine import (
     cosine as cosine,
     cosine_no_predictor as cosine_no_predictor,
@@ -24,7 +29,12 @@ from sslx.dynamics._cosine_limits import (
     iso_cosine_mean_field as iso_cosine_mean_field,
     iso_cosine_pair as iso_cosine_pair,
 )
-from sslx.dynamics._directpred import directpred as directpred
+from sslx.dynamics._directpred import (
+    alignment_rate as alignment_rate,
+    directpred as directpred,
+    directpred_balanced as directpred_balanced,
+    directpred_ema as directpred_ema,
+)
 from sslx.dynamics._euclidean import (
     euclidean as euclidean,
     euclidean_no_predictor as euclidean_no_predictor,
@@ -33,8 +43,19 @@ from sslx.dynamics._euclidean import (
     iso_euclidean as iso_euclidean,
 )
 from sslx.dynamics._flow import EigenFlow as EigenFlow
+from sslx.dynamics._infonce import (
+    infonce as infonce,
+    infonce_matrix as infonce_matrix,
+    infonce_two_layer as infonce_two_layer,
+    infonce_weights as infonce_weights,
+)
 from sslx.dynamics._integrate import integrate as integrate
 from sslx.dynamics._lambert import lambertw as lambertw
+from sslx.dynamics._landscape import (
+    QuarticOptimum as QuarticOptimum,
+    laplacian_optimum as laplacian_optimum,
+    quartic_optimum as quartic_optimum,
+)
 from sslx.dynamics._normalised import (
     euclidean_ema_target as euclidean_ema_target,
     euclidean_normalised as euclidean_normalised,

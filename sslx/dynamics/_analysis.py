@@ -29,6 +29,29 @@ def escape_time(flow: EigenFlow, lam0: ArrayLike, level: float = 0.5) -> Array:
     return flow.arrival(level, *floating(lam0))
 
 
+def collapse_boundary(flow: EigenFlow, lam0: ArrayLike) -> Array:
+    """The edge of the basin of collapse: a mode that starts below it ends at 0.
+
+    It is the smallest positive fixed point where the modes below that fall.
+
+    Args:
+        flow: one whose modes are independent (it has `arrival`).
+        lam0: any state, [M]; only its shape matters.
+
+    Returns:
+        Eigenvalues [M], 0 where no start collapses, inf where every start does.
+
+    Raises:
+        ValueError: for a flow whose modes are coupled.
+    """
+    if flow.arrival is None or flow.fixed_points is None:
+        raise ValueError("flow has coupled modes: no single eigenvalue bounds its basin of collapse")
+    fixed = flow.fixed_points(*floating(lam0))
+    first = jnp.min(jnp.where(fixed > 0, fixed, jnp.inf), axis=0)
+    below = flow.velocity(jnp.where(jnp.isfinite(first), first / 2, 1.0))
+    return jnp.where(below < 0, first, 0.0)
+
+
 def linear_stability(flow: EigenFlow, lam: ArrayLike) -> Array:
     """Growth rates of small perturbations of the state `lam`: the eigenvalues of d velocity/d lam there.
 

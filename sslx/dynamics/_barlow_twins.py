@@ -13,7 +13,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from sslx.checks import check_floating, check_square
+from sslx.checks import check_floating, check_integer, check_square
 from sslx.dynamics._flow import EigenFlow, floating
 from sslx.linalg import symmetrise
 
@@ -105,3 +105,39 @@ def barlow_twins_init(w0: Float[Array, "d N"], gamma_matrix: Float[Array, "N N"]
     q, r = jnp.linalg.qr(w0 @ v)
     sign = jnp.where(jnp.diagonal(r) < 0, -1.0, 1.0)
     return jnp.abs(jnp.diagonal(r)), q * sign, v
+
+
+def barlow_twins_kernel(kernel: Float[Array, "P P"], modes: int) -> tuple[Array, Array]:
+    """The same flow for features phi(x) that are known by their kernel k(x, x') = phi(x)^T phi(x') alone: a network by its NTK.
+
+    With K the kernel among the 2n points (x_1 .. x_n, x'_1 .. x'_n) and P the exchange of x_i with x'_i,
+    K_Gamma = K^{1/2} P K^{1/2}/(2n) has the non-zero eigenvalues gamma_j of Gamma; b_j are its eigenvectors. The flow from an aligned
+    start is  f_j(x, t) = s_j(t) b_j^T K^{-1/2} [k(x, x_i); k(x, x'_i)],  s(t) by `barlow_twins(gamma)`, and ends at s_j = gamma_j^{-1/2}.
+
+    Args:
+        kernel: K, symmetric positive semi-definite [2n, 2n].
+        modes: how many of the largest gamma_j to give.
+
+    Returns:
+        gamma [modes], descending, and the components [modes, 2n], so that f(x, t) = s(t) * (components @ k(x)) with k(x) [2n] the kernel of
+        x with the 2n points. Directions of K below the level of rounding count as none.
+
+    Raises:
+        TypeError: unless the kernel is a floating-point array.
+        ValueError: unless it is square with an even number of rows, and modes is an integer from 1 to 2n.
+
+    Reference: Simon et al. (2023), arXiv 2303.15438, the kernelised form.
+    """
+    check_square("kernel", kernel)
+    check_integer("modes", modes)
+    points = kernel.shape[0]
+    if points % 2 or modes > points:
+        raise ValueError(f"kernel must be [2n, 2n] with 2n >= modes, got {kernel.shape} and modes={modes}; give both views of each input")
+    values, vectors = jnp.linalg.eigh(symmetrise(kernel))
+    kept = values > points * jnp.finfo(values.dtype).eps * values[-1]
+    scale = jnp.sqrt(jnp.where(kept, values, 1.0))
+    root = vectors * jnp.where(kept, scale, 0.0) @ vectors.T
+    gamma, b = jnp.linalg.eigh(symmetrise(root @ jnp.roll(root, points // 2, axis=0)) / points)
+    top = b[:, ::-1][:, :modes]
+    components = (top.T @ vectors) * jnp.where(kept, 1 / scale, 0.0) @ vectors.T
+    return gamma[::-1][:modes], components

@@ -1,16 +1,20 @@
-"""The flow of a linear network whose linear predictor is trained with it, mode by mode.
+"""The flows of a linear network whose linear predictor is trained with it, mode by mode.
 
 Setting: z = W x with E[x x^T] = I, views that differ by noise of standard deviation sigma, predictor W_p symmetric and aligned with
 F = W W^T, target network W_a = tau W. The state is [..., 2, M]: p, the eigenvalues of W_p, then s, those of F. Time is that of
 gradient flow at unit rate on 1/2 ||W_p z_1 - z_a||^2.
 """
 
+from collections.abc import Callable
+
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
+from jaxtyping import Float
 
+from sslx.checks import check_square
 from sslx.dynamics._flow import EigenFlow, floating
-from sslx.dynamics._laws import quadratic_bracket
+from sslx.dynamics._laws import eigen_flow, hyperbolic, quadratic_bracket
 
 
 def directpred(*, predictor_lr: float = 1.0, tau: float = 1.0, noise: float = 0.0, weight_decay: float = 0.0) -> EigenFlow:
@@ -38,19 +42,122 @@ def directpred(*, predictor_lr: float = 1.0, tau: float = 1.0, noise: float = 0.
 
     Reference: Tian, Chen, Ganguli (2021), Understanding self-supervised learning dynamics without contrastive pairs, arXiv 2102.06810.
     """
-    for name, value in (("predictor_lr", predictor_lr), ("tau", tau)):
-        if not value > 0:
-            raise ValueError(f"{name} must be positive, got {value}; 1.0 is the default")
-    if min(noise, weight_decay) < 0:
-        raise ValueError(f"noise and weight_decay must be >= 0, got {noise} and {weight_decay}")
-    kappa = 1 + noise**2
-    levels = quadratic_bracket(1.0, tau / (2 * kappa), weight_decay / kappa).fixed
+    kappa = _check_parameters(noise, weight_decay, predictor_lr=predictor_lr, tau=tau)
 
     def velocity(state: ArrayLike) -> Array:
         (state,) = floating(state)
         p, s = state[..., 0, :], state[..., 1, :]
         force = s * (tau - kappa * p)
         return jnp.stack([predictor_lr * force - weight_decay * p, 2 * p * force - 2 * weight_decay * s], axis=-2)
+
+    return EigenFlow(velocity, None, *_conserved(kappa, tau, predictor_lr, weight_decay), threshold=tau**2 / (4 * kappa))
+
+
+def directpred_balanced(*, tau: float = 1.0, noise: float = 0.0, weight_decay: float = 0.0) -> EigenFlow:
+    """The flow on the parabola s = p^2/a, where every start ends up under weight decay, solved in closed form.
+
+    dp/dt = p^2 [tau - (1 + sigma^2) p] - eta p,  whatever the predictor's learning rate a. It is the Euclidean flow at alpha = 1/2 with 1
+    replaced by tau: W_p = F^{1/2} is the balanced predictor at a = 1. Modes that start below p_- collapse: `collapse_boundary`.
+
+    Args:
+        tau: size of the target network over that of the online one.
+        noise: standard deviation sigma of the augmentation noise.
+        weight_decay: eta, on both layers.
+
+    Returns:
+        A flow of p >= 0, [..., M], with its solution.
+
+    Raises:
+        ValueError: unless tau > 0 and the others are >= 0.
+
+    Reference: Tian, Chen, Ganguli (2021), arXiv 2102.06810, the dynamics on the invariant parabola.
+    """
+    kappa = _check_parameters(noise, weight_decay, tau=tau)
+    law = quadratic_bracket(kappa, tau / (2 * kappa), weight_decay / kappa) if weight_decay else hyperbolic(tau, tau / kappa)
+    return eigen_flow(law, tau**2 / (4 * kappa))
+
+
+def directpred_ema(*, predictor_lr: float = 1.0, rate: float = 1.0, noise: float = 0.0, weight_decay: float = 0.0) -> EigenFlow:
+    """Predictor, encoder and a target network that follows it, dW_a/dt = b (W - W_a), all aligned.
+
+    dp/dt = a w (w_a - kappa p w) - eta p,  dw/dt = p (w_a - kappa p w) - eta w,  dw_a/dt = b (w - w_a),  kappa = 1 + sigma^2.
+    w and w_a are the singular values of W and W_a: s = w^2, and tau = w_a/w obeys s dtau/dt = b (1 - tau) s - tau (ds/dt)/2. A slow
+    target (small b) lags behind and holds a growing mode back. Each mode keeps e^{2 eta t} (w^2 - p^2/a), and the fixed points are
+    those of `directpred` with tau = 1.
+
+    Args:
+        predictor_lr: learning rate a of the predictor over that of the encoder.
+        rate: b, of the target network; the moving average of decay 1 - b dt.
+        noise: standard deviation sigma of the augmentation noise.
+        weight_decay: eta, on predictor and encoder.
+
+    Returns:
+        A flow of the state [..., 3, M]: p, w, w_a. Its invariant is the sum over modes; fixed_points(state0[3, M]) -> [K, 3, M], w >= 0.
+
+    Raises:
+        ValueError: unless predictor_lr > 0, rate > 0 and the others are >= 0.
+
+    Reference: Tian, Chen, Ganguli (2021), arXiv 2102.06810, the dynamics of the moving average.
+    """
+    kappa = _check_parameters(noise, weight_decay, predictor_lr=predictor_lr, rate=rate)
+    balance, rest = _conserved(kappa, 1.0, predictor_lr, weight_decay)
+
+    def pair(state: ArrayLike) -> Array:
+        (state,) = floating(state)
+        return state[..., :2, :].at[..., 1, :].power(2)
+
+    def velocity(state: ArrayLike) -> Array:
+        (state,) = floating(state)
+        p, w, w_a = (state[..., i, :] for i in range(3))
+        error = w_a - kappa * p * w
+        return jnp.stack([predictor_lr * w * error - weight_decay * p, p * error - weight_decay * w, rate * (w - w_a)], axis=-2)
+
+    def invariant(t: ArrayLike, state: ArrayLike) -> Array:
+        return balance(t, pair(state))
+
+    def fixed_points(state0: ArrayLike) -> Array:
+        fixed = rest(pair(state0))
+        w = jnp.sqrt(fixed[:, 1])
+        return jnp.stack([fixed[:, 0], w, w], axis=-2)
+
+    return EigenFlow(velocity, None, invariant, fixed_points, threshold=1 / (4 * kappa))
+
+
+def alignment_rate(
+    f: Float[Array, "d d"],
+    w_p: Float[Array, "d d"],
+    *,
+    predictor_lr: float = 1.0,
+    tau: float = 1.0,
+    noise: float = 0.0,
+    weight_decay: float = 0.0,
+) -> Float[Array, "d d"]:
+    """K, by which the eigenspaces of F = W W^T and of the predictor align:  d/dt [F, W_p] = -[F, W_p] K - K [F, W_p].
+
+    K = a (1 + sigma^2)/2 F + (1 + sigma^2) W_p^2 - tau W_p + 3/2 eta I.  Where K is positive definite the commutator shrinks, at least as
+    fast as e^{-2 t min eig K}: the flows of single modes, which need it to be 0, become right. W_p is symmetric throughout, its
+    gradient symmetrised: without that it does not stay so, and this is not its law.
+
+    Args:
+        f: F, symmetric [d, d].
+        w_p: predictor, symmetric [d, d].
+        predictor_lr, tau, noise, weight_decay: as for `directpred`.
+
+    Raises:
+        TypeError: unless both matrices are floating-point arrays.
+        ValueError: unless they have one shape [d, d], and for the parameters as `directpred` does.
+
+    Reference: Tian, Chen, Ganguli (2021), arXiv 2102.06810, the alignment of eigenspaces.
+    """
+    check_square("f", f)
+    check_square("w_p", w_p, f.shape[0])
+    kappa = _check_parameters(noise, weight_decay, predictor_lr=predictor_lr, tau=tau)
+    return kappa * (predictor_lr / 2 * f + w_p @ w_p) - tau * w_p + 1.5 * weight_decay * jnp.eye(len(f), dtype=f.dtype)
+
+
+def _conserved(kappa: float, tau: float, predictor_lr: float, weight_decay: float) -> tuple[Callable, Callable]:
+    """The invariant and the fixed points of the state (p, s), both from the parabola s = p^2/a."""
+    levels = quadratic_bracket(1.0, tau / (2 * kappa), weight_decay / kappa).fixed
 
     def balance(state: Array) -> Array:
         return state[..., 1, :] - state[..., 0, :] ** 2 / predictor_lr
@@ -69,4 +176,14 @@ def directpred(*, predictor_lr: float = 1.0, tau: float = 1.0, noise: float = 0.
             p, s = jnp.where(s > 0, p[-1:], unlearned), jnp.maximum(s, 0.0)
         return jnp.stack([p, s], axis=-2)
 
-    return EigenFlow(velocity, None, invariant, fixed_points, threshold=tau**2 / (4 * kappa))
+    return invariant, fixed_points
+
+
+def _check_parameters(noise: float, weight_decay: float, **positive: float) -> float:
+    """The view variance 1 + noise^2, once the arguments are checked."""
+    for name, value in positive.items():
+        if not value > 0:
+            raise ValueError(f"{name} must be positive, got {value}; 1.0 is the default")
+    if min(noise, weight_decay) < 0:
+        raise ValueError(f"noise and weight_decay must be >= 0, got {noise} and {weight_decay}")
+    return 1 + noise**2
