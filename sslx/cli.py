@@ -57,6 +57,25 @@ class Evaluate:
 
 
 @dataclasses.dataclass(frozen=True)
+class Diagnose:
+    """Say whether features have collapsed, which way, and what helps; draw their spectrum, efficiency and modes."""
+
+    source: Annotated[str, tyro.conf.Positional]
+    """Run folder, or an .npz file with features [N, d] and, if there are any, features_b and labels."""
+    out: str | None = None
+    """Folder for the figure; by default the run folder, or the current folder for a file."""
+    json: bool = False
+    """Print everything as one JSON object."""
+
+    def __call__(self) -> None:
+        """Run it."""
+        from sslx import diagnosis
+
+        record = diagnosis.diagnose(self.source, out=self.out)
+        console.print_result(record, diagnosis.describe(record), self.json)
+
+
+@dataclasses.dataclass(frozen=True)
 class List:
     """List the names that the other commands take."""
 
@@ -75,7 +94,7 @@ class List:
         console.print_result(names, "\n".join(names), self.json)
 
 
-COMMANDS = {"pretrain": Pretrain, "evaluate": Evaluate, "list": List}
+COMMANDS = {"pretrain": Pretrain, "evaluate": Evaluate, "diagnose": Diagnose, "list": List}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("", "Expected one of {pretrain, evaluate, list}"),
+        ("", "Expected one of {pretrain, evaluate, diagnose, list}"),
         ("train", "invalid choice|Unrecognized|Expected"),
         ("pretrain --stps 3", "Unrecognized options: --stps"),
         ("pretrain --steps three", "--steps.*three"),

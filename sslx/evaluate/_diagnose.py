@@ -59,7 +59,7 @@ def diagnose(
     labels: Int[np.ndarray, " N"] | None = None,
     terms: Mapping[str, float] | None = None,
     predictor_eigenvalues: Float[np.ndarray, " M"] | None = None,
-    mode_threshold: float = 0.0,
+    mode_threshold: float | Float[np.ndarray, " M"] = 0.0,
 ) -> Diagnosis:
     """Say whether features are healthy, noise, or collapsed to a point, to a few dimensions or to a few clusters.
 
@@ -75,8 +75,7 @@ def diagnose(
         labels: classes, [N].
         terms: last values of the loss terms; only those that are not finite are remarked on.
         predictor_eigenvalues: eigenvalues [M] of the predictor, for methods that have one.
-        mode_threshold: the eigenvalue below which theory sends a mode to zero; for a linear predictor with weight decay h, target scale
-            tau and augmentation variance s^2 that is (tau - sqrt(tau^2 - 4 h (1 + s^2))) / (2 (1 + s^2)).
+        mode_threshold: the eigenvalue, one for all modes or one each, below which theory sends a mode to zero; see `eigenmodes`.
 
     Returns:
         `Diagnosis`. Flat spectra without a second view or labels are called noise: perfectly whitened features look the same.
@@ -216,7 +215,7 @@ def _remarks(evidence: Evidence, predictor_eigenvalues: np.ndarray | None, terms
     text = ""
     if predictor_eigenvalues is not None and evidence.modes_below_threshold:
         below, modes = evidence.modes_below_threshold, len(predictor_eigenvalues)
-        text += f" {below} of {modes} modes of the predictor lie below the threshold under which theory sends them to zero."
+        text += f" {below} of {modes} modes of the predictor lie below the threshold under which theory lets weight decay erase them."
     if lost := sorted(name for name, value in (terms or {}).items() if not np.isfinite(value)):
         text += f" Training diverged: {', '.join(lost)} not finite."
     return text

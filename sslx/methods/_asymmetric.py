@@ -92,6 +92,7 @@ def with_closed_form(loss: Loss, predictor: Callable[[Matrix], Matrix], target: 
         target=target,
         ema=ema,
         init_state=lambda width: jnp.zeros((width, width), jnp.float32),
+        matrix=predictor,
     )
 
 

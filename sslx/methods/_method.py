@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from jax import Array
 
-from sslx.typing import AxisName, Scalar, Views
+from sslx.typing import AxisName, Matrix, Scalar, Views
 
 Loss = Callable[..., tuple[Scalar, Any]]
 
@@ -40,6 +40,7 @@ class Method(NamedTuple):
 
     `target` says what the loss compares with: "self" (the online projections), "ema" (those of a moving average of the network,
     with momentum from `ema` to 1) or "labels" (one-hot, for the supervised yardstick).
+    `matrix` gives a predictor in closed form, W_P [d, d], from the method's state.
     """
 
     loss: MethodLoss
@@ -48,6 +49,7 @@ class Method(NamedTuple):
     target: str = "self"
     ema: float = 0.99
     init_state: Callable[[int], Any] = lambda width: {}
+    matrix: Callable[[Any], Matrix] | None = None
 
 
 def two_views(loss: Loss) -> MethodLoss:

@@ -1,0 +1,174 @@
+"""The diagnosis of a run or of saved features: reads them, asks `sslx.evaluate.diagnose`, draws."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+
+from sslx import data, evaluate, geometry, plotting
+from sslx.assemble import build_network, inputs_of
+from sslx.augment import RECIPES, make_views
+from sslx.data import DataError
+from sslx.folder import FolderError, RunFolder, read_lines
+from sslx.run import load_state
+
+IMAGES, BLOCK = 2048, 256
+LOSSES_OVER_THEORY = 4  # both orders of the views, and no half in front of the square
+
+
+class Material(NamedTuple):
+    """What is diagnosed; None where there is nothing."""
+
+    features: Float[np.ndarray, "N d"]
+    features_b: Float[np.ndarray, "N d"] | None = None
+    labels: Int[np.ndarray, " N"] | None = None
+    terms: dict[str, float] | None = None
+    predictor: Float[np.ndarray, "d d"] | None = None
+    weight_decay: float = 0.0
+
+
+def diagnose(source: str | Path, *, out: str | Path | None = None) -> dict[str, Any]:
+    """Diagnose the embedding of a run, or features that any library saved, and draw what the verdict rests on.
+
+    Args:
+        source: a run folder, or an .npz file with `features` [N, d] and, where there are any, `features_b` (the same images in another
+            view) and `labels` [N].
+        out: folder for the figure, made if need be; by default the run folder, or the current one for a file.
+
+    Returns:
+        verdict, sentence, remedy, evidence, efficiency {gauge: {functional: eta}}, last loss terms, spectrum, modes, and the figure's
+        path: JSON values.
+
+    Raises:
+        FolderError, DataError: the source cannot be read or does not fit, or the figure cannot be written.
+    """
+    source = Path(source)
+    is_file = source.is_file() or source.suffix == ".npz"
+    material = saved_features(source) if is_file else features_of_run(source)
+    try:
+        record = judge(material)
+    except ValueError as error:
+        raise DataError(f"{source}: {error}") from None
+    figure = Path(out if out is not None else "." if is_file else source) / f"{source.stem}-diagnosis.png"
+    drawn = plotting.diagnosis(record["verdict"], record["spectrum"], record["efficiency"], record["modes"])
+    try:
+        figure.parent.mkdir(parents=True, exist_ok=True)
+        figure.write_bytes(plotting.to_png(drawn))
+    except OSError as error:
+        raise FolderError(f"cannot write {figure} ({error.strerror}); choose another --out") from None
+    return {"source": str(source), **jsonable(record), "figure": str(figure)}
+
+
+def judge(material: Material) -> dict[str, Any]:
+    """The verdict with everything it rests on, as arrays."""
+    z, z_b = material.features, material.features_b
+    modes = None
+    if z_b is not None and z_b.shape == z.shape:
+        modes = evaluate.eigenmodes(z, z_b, predictor=material.predictor, weight_decay=material.weight_decay)
+    found = evaluate.diagnose(
+        z,
+        features_b=z_b,
+        labels=material.labels,
+        terms=material.terms,
+        predictor_eigenvalues=modes and modes.gain,
+        mode_threshold=0.0 if modes is None or modes.threshold is None else modes.threshold,
+    )
+    largest = np.max(np.abs(z), initial=1e-30)
+    eta = jax.jit(geometry.efficiencies)(jnp.asarray(z / largest, jnp.float32))
+    return {
+        **found._asdict(),
+        "evidence": found.evidence._asdict(),
+        "efficiency": {gauge: {kind: float(x) for kind, x in each._asdict().items()} for gauge, each in eta._asdict().items()},
+        "terms": material.terms,
+        "modes": modes and {name: x for name, x in modes._asdict().items() if x is not None},
+    }
+
+
+def saved_features(path: Path) -> Material:
+    """The arrays of an .npz file."""
+    names = ("features", "features_b", "labels")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays, found = {name: archive[name] for name in names if name in archive.files}, archive.files
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist; save it with np.savez(path, features=...)") from None
+    except Exception as error:  # damaged bytes may raise anything
+        raise DataError(f"{path} is no .npz archive of plain arrays ({error}); write it with np.savez(path, features=...)") from None
+    if "features" not in arrays:
+        raise DataError(f"{path} has no array 'features' (but {', '.join(found) or 'none'}); save it with np.savez(path, features=...)")
+    z_b = as_floats(path, "features_b", arrays["features_b"]) if "features_b" in arrays else None
+    return Material(as_floats(path, "features", arrays["features"]), z_b, as_labels(path, arrays.get("labels")))
+
+
+def as_floats(path: Path, name: str, x: np.ndarray) -> np.ndarray:
+    """Real numbers as floating point."""
+    if not (np.issubdtype(x.dtype, np.floating) or np.issubdtype(x.dtype, np.integer)):
+        raise DataError(f"{path}: {name} have dtype {x.dtype}, wanted real numbers; save them as float32")
+    return x if np.issubdtype(x.dtype, np.floating) else x.astype(np.float32)
+
+
+def as_labels(path: Path, labels: np.ndarray | None) -> np.ndarray | None:
+    """Classes; None where there are none or some images have none (-1)."""
+    if labels is None:
+        return None
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise DataError(f"{path}: labels have dtype {labels.dtype}, wanted whole numbers; number the classes from 0")
+    return labels if labels.min(initial=0) >= 0 else None
+
+
+def features_of_run(path: Path) -> Material:
+    """The embeddings of two views of at most 2,048 training images, with what the run knows of its loss and its predictor."""
+    config, state = load_state(path)
+    dataset, method = data.load(config.dataset, data_dir=config.data_dir), config.build_method()
+    block = min(BLOCK, len(dataset.train_images))
+    count = min(IMAGES, len(dataset.train_images)) // block * block
+    rows = np.sort(np.random.default_rng(0).permutation(len(dataset.train_images))[:count])
+    network = build_network(config, inputs_of(dataset))
+
+    @jax.jit
+    def embed(key: Any, images: Any) -> Any:
+        views = make_views(key, images.astype(jnp.float32) / 255, jnp.arange(block), RECIPES[config.views])
+        apply = partial(network.apply, {"params": state.params, "batch_stats": state.batch_stats})
+        return [apply(view)[1:] for view in views[:2]]
+
+    keys = jax.random.split(state.key, count // block)
+    parts = [embed(key, dataset.train_images[r]) for key, r in zip(keys, rows.reshape(-1, block), strict=True)]
+    (z_a, p_a), (z_b, p_b) = jax.tree.map(lambda *blocks: np.concatenate(blocks), *parts)
+    predictor = None
+    if method.matrix is not None:
+        predictor = np.asarray(method.matrix(state.method_state))
+    elif method.predictor is not None:
+        predictor = np.linalg.lstsq(np.concatenate([z_a, z_b]), np.concatenate([p_a, p_b]), rcond=1e-6)[0]
+    return Material(
+        z_a, z_b, as_labels(path, dataset.train_labels[rows]), last_terms(path), predictor, config.weight_decay / LOSSES_OVER_THEORY
+    )
+
+
+def last_terms(path: Path) -> dict[str, float] | None:
+    """The loss and its terms at the last logged step."""
+    records = read_lines(RunFolder(path).metrics)
+    other = ("step", "learning_rate", "gradient_norm")
+    return {name: value for name, value in records[-1].items() if name not in other} if records else None
+
+
+def jsonable(value: Any) -> Any:
+    """Arrays as lists, and numbers that JSON does not know as None."""
+    if isinstance(value, dict):
+        return {name: jsonable(x) for name, x in value.items()}
+    if isinstance(value, np.ndarray):
+        return [jsonable(x) for x in value.tolist()]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def describe(record: dict[str, Any]) -> str:
+    """The verdict, the remedy and where the figure is, in words."""
+    eta, d = record["efficiency"]["standardised"]["participation"], len(record["spectrum"])
+    lines = [f"{record['verdict']}: {record['sentence']}", f"Remedy: {record['remedy']}"]
+    if record["terms"]:
+        lines.append("Loss at the end: " + ", ".join(f"{name} {value:.4g}" for name, value in record["terms"].items()) + ".")
+    lines.append(f"Efficiency {eta:.3f}: participation ratio of the correlation matrix over d = {d}.")
+    return "\n".join([*lines, f"Spectrum, efficiency and modes are drawn in {record['figure']}."])
