@@ -13,6 +13,8 @@ from sslx.models import ENCODERS
 from sslx.parallel import MODES
 from sslx.train import OPTIMIZERS, optimizer, warmup_cosine
 
+FEEDS = ("auto", "resident", "host")
+
 
 class ConfigError(ValueError):
     """A setting that cannot be used: one line with what came, what was wanted and the remedy."""
@@ -46,6 +48,8 @@ class Config:
     """Fraction of the steps over which the learning rate rises."""
     seed: int = 0
     parallel: str = "auto"
+    feed: str = "auto"
+    """Where the images lie: "resident" on the device, many steps per call; "host", handed over batch by batch."""
     checkpoint_every: int | None = None
     """Steps between checkpoints, each with a validation score; None makes eight of them in a run."""
 
@@ -57,6 +61,7 @@ class Config:
             ("views", RECIPES),
             ("optimizer", OPTIMIZERS),
             ("parallel", MODES),
+            ("feed", FEEDS),
         ):
             one_of(name, getattr(self, name), table)
         if (self.steps is None) == (self.epochs is None):

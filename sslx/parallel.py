@@ -2,7 +2,8 @@
 
 A step function `(state, batch) -> (state, metrics)` is written once and lifted here in one of two ways. Under `jit` over a data
 mesh arrays are global and the step sees no axis; under `pmap` each device sees its share and the step reduces over `AXIS`. In
-both the state is replicated and the leading axis of the batch is split.
+both the state is replicated and the leading axis of the batch is split. Data that stay on the devices are replicated too, and the step
+takes its share of each batch there.
 """
 
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 AXIS = "batch"
@@ -22,7 +24,8 @@ Step = Callable[[Any, Any], tuple[Any, Any]]
 class Lift(NamedTuple):
     """How a step runs on the devices: `replicate` a state, `shard` a host batch, lift a `step`, take one copy back: `unreplicate`.
 
-    The lifted step donates its state, so both conversions copy.
+    The lifted step donates its state, so both conversions copy. `place` puts host arrays on every device; inside a step, `share` is this
+    device's part of an array whose leading axis is the batch.
     """
 
     axis_name: str | None
@@ -30,6 +33,8 @@ class Lift(NamedTuple):
     replicate: Callable[[Any], Any]
     shard: Callable[[Any], Any]
     unreplicate: Callable[[Any], Any]
+    place: Callable[[Any], Any]
+    share: Callable[[Any], Any]
 
 
 def lift(mode: str = "auto", devices: int | None = None) -> Lift:
@@ -57,21 +62,30 @@ def _jit_lift(devices: list[Any]) -> Lift:
         replicate=lambda state: jax.device_put(jax.tree.map(jnp.copy, state), everywhere),
         shard=lambda batch: jax.device_put(batch, split),
         unreplicate=lambda state: jax.tree.map(jnp.copy, state),
+        place=lambda data: jax.device_put(data, everywhere),
+        share=lambda rows: jax.lax.with_sharding_constraint(rows, split),
     )
 
 
 def _pmap_lift(devices: list[Any]) -> Lift:
     width = len(devices)
+    each = NamedSharding(jax.make_mesh((width,), (AXIS,), axis_types=(AxisType.Auto,), devices=devices), PartitionSpec(AXIS))
+
+    def share(rows: Array) -> Array:
+        local = rows.shape[0] // width
+        return jax.lax.dynamic_slice_in_dim(rows, jax.lax.axis_index(AXIS) * local, local)
 
     def shard(batch: Any) -> Any:
         return jax.tree.map(lambda x: x.reshape(width, x.shape[0] // width, *x.shape[1:]), batch)
 
     return Lift(
         axis_name=AXIS,
-        step=lambda step: jax.pmap(step, axis_name=AXIS, devices=devices, donate_argnums=0),
+        step=lambda step: jax.pmap(step, axis_name=AXIS, devices=devices, donate_argnums=0, out_axes=(0, None)),  # pyright: ignore
         replicate=lambda state: jax.tree.map(lambda x: jnp.broadcast_to(x, (width, *jnp.shape(x))), state),
         shard=shard,
         unreplicate=lambda state: jax.tree.map(lambda x: x[0], state),
+        place=lambda data: jax.tree.map(lambda x: jax.device_put(np.broadcast_to(x, (width, *x.shape)), each), data),
+        share=share,
     )
 
 

@@ -3,7 +3,6 @@
 These are the functions that the command line and the scripts call.
 """
 
-import math
 import platform
 import time
 from collections.abc import Callable
@@ -23,14 +22,11 @@ from sslx.augment import RECIPES, make_views
 from sslx.checkpoint import Checkpoints
 from sslx.config import Config
 from sslx.data import Dataset
+from sslx.fit import SPECTRUM_IMAGES, Recorder, Watch, fit
 from sslx.folder import FolderError, RunFolder
 from sslx.models import encoder
 from sslx.report import render
-from sslx.train import Batch, TrainState, batches, make_step, train
-
-LOG_EVERY = 20
-SPECTRUM_IMAGES = 25_600  # as many as RankMe's authors use
-Watch = Callable[[str, dict[str, Any]], None]
+from sslx.train import TrainState
 
 
 def silent(kind: str, record: dict[str, Any]) -> None:
@@ -67,7 +63,7 @@ def pretrain(config: Config, *, out: str | Path | None = None, resume: bool = Fa
         for path in (run.metrics, run.validation):
             folders.keep_until(path, start)
         watch("checkpoint", {"step": start, "state": state})
-        state = fit(config, parts, run, checkpoints, state, start, watch)
+        state = fit(config, parts, Recorder(config, parts, run, checkpoints, watch), state, start)
     watch("evaluate", {})
     summary = {
         "run": str(run.path),
@@ -89,45 +85,6 @@ def pretrain(config: Config, *, out: str | Path | None = None, resume: bool = Fa
     folders.write_json(run.summary, summary)
     run.report.write_text(render(summary, *report_material(config, parts, run, state)))
     return summary
-
-
-def fit(config: Config, parts: Parts, run: RunFolder, checkpoints: Checkpoints, state: TrainState, start: int, watch: Watch) -> TrainState:
-    """Train from step `start` to the end, writing metrics, validation records and checkpoints."""
-    images, labels = parts.dataset.train_images, parts.dataset.train_labels
-    split = evaluate.validation_split(labels)
-    inputs, lift = inputs_of(parts.dataset), parts.lift
-    network = build_network(config, inputs, axis_name=lift.axis_name)
-    step = make_step(network, parts.method, parts.optimizer, RECIPES[config.views], total_steps=parts.steps, axis_name=lift.axis_name)
-    shuffled = batches(*training_data(parts, split), config.batch_size, seed=config.seed, start=start)
-    stream = (Batch(*lift.shard(batch)) for batch in shuffled)
-    embed = evaluate.jitted(build_network(config, inputs).apply)
-    save_every = config.checkpoint_every or max(1, parts.steps // 8)
-    every = math.gcd(save_every, LOG_EVERY)
-    for event in train(lift.step(step), lift.replicate(state), stream, start=start, stop=parts.steps, every=every):
-        if event.step % LOG_EVERY == 0 or event.step == parts.steps:
-            record = {"step": event.step, "learning_rate": float(np.asarray(parts.schedule(event.step - 1))), **event.metrics[-1]}
-            folders.append_lines(run.metrics, [record])
-            watch("log", record)
-        if event.step % save_every == 0 or event.step == parts.steps:
-            state = lift.unreplicate(event.state)
-            features, z, _ = evaluate.extract(embed, {"params": state.params, "batch_stats": state.batch_stats}, images)
-            record = {"step": event.step, **evaluate.monitor(features, z[:SPECTRUM_IMAGES], labels, split)}
-            folders.append_lines(run.validation, [record])
-            watch("validation", record)
-            checkpoints.save(event.step, state, inputs._asdict(), validation=record["validation_accuracy"])
-            watch("checkpoint", {"step": event.step, "state": state})
-    return state
-
-
-def training_data(parts: Parts, split: evaluate.ValidationSplit) -> tuple[Any, np.ndarray]:
-    """Images to train on, with labels: a method that learns from labels leaves out the validation images, others take all there are."""
-    dataset = parts.dataset
-    if parts.method.target == "labels":
-        return dataset.train_images[split.kept], dataset.train_labels[split.kept]
-    if dataset.unlabelled_images is None:
-        return dataset.train_images, dataset.train_labels
-    unknown = np.full(len(dataset.unlabelled_images), -1, np.int32)
-    return data.Stacked(dataset.train_images, dataset.unlabelled_images), np.concatenate([dataset.train_labels, unknown])
 
 
 def report_material(config: Config, parts: Parts, run: RunFolder, state: TrainState) -> tuple[Any, ...]:

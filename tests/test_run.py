@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from sslx import data, evaluate, folder, run
+from sslx import data, evaluate, feed, folder, run
 from sslx.config import ConfigError
 from sslx.evaluate import _few_label
 from sslx.presets import preset
@@ -126,13 +126,13 @@ def changes():
 
 
 def test_a_diverging_run_keeps_its_last_good_checkpoint(tmp_path, monkeypatch):
-    finite = run.batches
+    finite = feed.batches
 
     def poisoned(images, labels, *args, **kwargs):
         for step, (x, y) in enumerate(finite(images, labels, *args, **kwargs)):
             yield (x if step < 6 else x / 0.0).astype(np.float32), y
 
-    monkeypatch.setattr(run, "batches", poisoned)
+    monkeypatch.setattr(feed, "batches", poisoned)
     with np.errstate(all="ignore"), pytest.raises(Divergence, match=r"step 7"):
         run.pretrain(SMALL, out=tmp_path / "bad")
     with folder_checkpoints(tmp_path / "bad") as checkpoints:

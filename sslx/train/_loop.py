@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jax import Array
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from sslx.parallel import host
 from sslx.train._step import Batch
@@ -19,11 +19,11 @@ class Divergence(RuntimeError):
 
 
 class Event(NamedTuple):
-    """After `step` steps: the state on the devices, and the metrics of each step since the last event."""
+    """After `step` steps: the state on the devices, and every metric [steps, lanes] of the steps since the last event."""
 
     step: int
     state: Any
-    metrics: list[dict[str, float]]
+    metrics: dict[str, Float[np.ndarray, "steps lanes"]]
 
 
 def epoch_order(seed: int | Array, epoch: int | Array, count: int) -> Int[Array, " N"]:
@@ -49,7 +49,7 @@ def batches(
             step += 1
 
 
-def train(step_fn: StepFn, state: Any, stream: Iterator[Batch], *, start: int, stop: int, every: int) -> Iterator[Event]:
+def train(step_fn: StepFn, state: Any, stream: Iterator[Batch], *, start: int, stop: int, every: int, per_call: int = 1) -> Iterator[Event]:
     """Run steps `start`..`stop`, with an event at each multiple of `every` and at the end.
 
     Metrics stay on the devices between events, so the devices never wait for the host inside.
@@ -57,28 +57,30 @@ def train(step_fn: StepFn, state: Any, stream: Iterator[Batch], *, start: int, s
     Args:
         step_fn: `(state, batch) -> (state, metrics)`, already lifted to the devices; it may donate the state.
         state: placed on the devices.
-        stream: batches, already placed on the devices, the first one for step `start`.
+        stream: what the calls take, already placed on the devices, the first for step `start`.
         start: number of steps already taken.
         stop: number of steps at the end.
-        every: steps between events.
+        every: steps between events, a multiple of `per_call`.
+        per_call: steps that one call of `step_fn` takes; it divides `stop - start`.
 
     Raises:
         Divergence: a loss is not finite; raised in place of the event, so that nothing after it is kept.
     """
     waiting = []
-    for step in range(start + 1, stop + 1):
+    for step in range(start + per_call, stop + 1, per_call):
         state, metrics = step_fn(state, next(stream))
         waiting.append(metrics)
         if step % every == 0 or step == stop:
-            done = [{k: float(np.ravel(v)[0]) for k, v in m.items()} for m in host(waiting)]
-            check_finite(done, first=step - len(done) + 1)
+            done = jax.tree.map(lambda *parts: np.concatenate([np.reshape(x, (per_call, -1)) for x in parts]), *host(waiting))
+            check_finite(done, first=step - len(done["loss"]) + 1)
             yield Event(step, state, done)
             waiting = []
 
 
-def check_finite(metrics: list[dict[str, float]], *, first: int) -> None:
-    """Raise Divergence at the first step whose loss is not finite, naming its terms."""
-    for step, values in enumerate(metrics, start=first):
-        if not np.isfinite(values["loss"]):
-            terms = ", ".join(f"{k} {v:.4g}" for k, v in values.items())
-            raise Divergence(f"training diverged at step {step} ({terms}); lower --learning-rate or raise the warm-up")
+def check_finite(metrics: dict[str, np.ndarray], *, first: int) -> None:
+    """Raise Divergence at the first step at which a loss is not finite, naming its terms."""
+    bad = np.argwhere(~np.isfinite(metrics["loss"]))
+    if len(bad):
+        step, lane = bad[0]
+        terms = ", ".join(f"{k} {v[step, lane]:.4g}" for k, v in metrics.items())
+        raise Divergence(f"training diverged at step {first + step} ({terms}); lower --learning-rate or raise the warm-up")
