@@ -12,9 +12,11 @@ from jaxtyping import Float, Int
 from sslx import data, evaluate, geometry, plotting
 from sslx.assemble import build_network, inputs_of
 from sslx.augment import RECIPES, make_views
-from sslx.data import DataError
+from sslx.config import Config
+from sslx.data import DataError, Dataset
 from sslx.folder import FolderError, RunFolder, read_lines
 from sslx.run import load_state
+from sslx.train import TrainState
 
 IMAGES, BLOCK = 2048, 256
 LOSSES_OVER_THEORY = 4  # both orders of the views, and no half in front of the square
@@ -121,9 +123,14 @@ def as_labels(path: Path, labels: np.ndarray | None) -> np.ndarray | None:
 
 
 def features_of_run(path: Path) -> Material:
-    """The embeddings of two views of at most 2,048 training images, with what the run knows of its loss and its predictor."""
+    """What a run folder says of the embedding of its last checkpoint."""
     config, state = load_state(path)
-    dataset, method = data.load(config.dataset, data_dir=config.data_dir), config.build_method()
+    return features_of_state(config, state, data.load(config.dataset, data_dir=config.data_dir))._replace(terms=last_terms(path))
+
+
+def features_of_state(config: Config, state: TrainState, dataset: Dataset) -> Material:
+    """The embeddings of two views of at most 2,048 training images, and the predictor as a matrix: a learnt one as its best linear fit."""
+    method = config.build_method()
     block = min(BLOCK, len(dataset.train_images))
     count = min(IMAGES, len(dataset.train_images)) // block * block
     rows = np.sort(np.random.default_rng(0).permutation(len(dataset.train_images))[:count])
@@ -143,8 +150,9 @@ def features_of_run(path: Path) -> Material:
         predictor = np.asarray(method.matrix(state.method_state))
     elif method.predictor is not None:
         predictor = np.linalg.lstsq(np.concatenate([z_a, z_b]), np.concatenate([p_a, p_b]), rcond=1e-6)[0]
+    labels = dataset.train_labels[rows]
     return Material(
-        z_a, z_b, as_labels(path, dataset.train_labels[rows]), last_terms(path), predictor, config.weight_decay / LOSSES_OVER_THEORY
+        z_a, z_b, labels if labels.min() >= 0 else None, predictor=predictor, weight_decay=config.weight_decay / LOSSES_OVER_THEORY
     )
 
 

@@ -65,9 +65,10 @@ def diagnose(
 
     In this order. Complete: variance below 1e-3 of the mean square. Noise: two views of an image correlate by less than 0.1, or labels
     are not predicted by neighbours. Cluster: dense clusters cover 90 % of the rows and hold less than a tenth of the variance within.
-    Dimensional: a gap of a factor 20 in the spectrum with a tenth of the dimensions and less than 1 % of the variance behind it, or an
-    effective dimension (entropy) below 5, or below 8 % of the width. Noise again, where neither a second view nor labels were given: a
-    spectrum as flat as that of independent noise. Healthy: the rest; of power laws k^-a of 64 variances, those with a up to about 1.9.
+    Dimensional: a gap of a factor 1,000 in the spectrum with a tenth of the dimensions behind it, or an effective dimension (entropy)
+    below 5.5 (d/3 for narrow features), just above the 5.1 of variances k^-2 of any width; a network that has not yet learnt more is told
+    so too. Noise again, where neither a second view nor labels were given: a spectrum as flat as that of independent noise. Healthy: the
+    rest.
 
     Args:
         features: [N, d], N >= 20: the representation or the embedding, of any library.
@@ -116,8 +117,7 @@ def _verdict(evidence: Evidence, spectrum: np.ndarray, n: int, labels: np.ndarra
     if evidence.clusters >= 2 and evidence.within_clusters < 0.1:
         return CLUSTER
     d = len(spectrum)
-    few = evidence.effective_dimension < max(0.08 * d, min(5, d / 3))
-    if few or evidence.rank < min(d, n - 1):
+    if evidence.effective_dimension < min(5.5, d / 3) or evidence.rank < min(d, n - 1):
         return DIMENSIONAL
     if evidence.agreement is None and evidence.neighbour_accuracy is None and _as_flat_as_noise(spectrum, n):
         return NOISE
@@ -137,14 +137,13 @@ def _entropy_dimension(spectrum: np.ndarray) -> float:
 
 
 def _rank(spectrum: np.ndarray, n: int) -> int:
-    """Eigenvalues in front of the widest gap (ratio 20 or more, little behind it); min(d, n - 1) where there is no gap."""
+    """Eigenvalues in front of the widest gap (ratio 1,000 or more); min(d, n - 1) where there is no gap."""
     seen = spectrum[: min(len(spectrum), n - 1)]
     l = np.maximum(seen, 1e-12 * max(seen[0], 1e-300))
     ratios = l[:-1] / l[1:]
     k = int(np.argmax(ratios)) + 1 if len(ratios) else len(l)
     behind = len(l) - k
-    gap = behind >= max(1, 0.1 * len(l)) and ratios[k - 1] >= 20 and l[k:].sum() < 0.01 * l.sum()
-    return k if gap else len(l)
+    return k if behind >= max(1, 0.1 * len(l)) and ratios[k - 1] >= 1000 else len(l)
 
 
 def _as_flat_as_noise(spectrum: np.ndarray, n: int) -> bool:
