@@ -28,7 +28,8 @@ class Case(NamedTuple):
     gradient: str = "both"  # the arguments whose gradient is that of the value: "both", "first" or "" (IsoLoss)
     nearly: frozenset = frozenset()  # invariances up to a small eps or memory
     per_sample: bool = False  # a mean over samples: the gradient needs no collective, the value does
-    largest_scale: float = 1e3  # up to where float32 keeps 1e-5 (periodic losses lose their angle)
+    scales: tuple[float, float] = (1e-6, 1e6)  # between these float32 keeps 1e-5; docs/conventions.md says what happens outside
+    drifts: bool = False  # equal rows feel a gradient, the same for all of them
 
 
 def stacked(a, b):
@@ -81,7 +82,7 @@ def cases(width=WIDTH, sub_batch=8, extent=0.3):
         "barlow_twins": two(losses.barlow_twins, reference.barlow_twins, {"permutation", "translation", "swap"}, nearly={"scale"}),
         "nt_xent": two(losses.nt_xent, reference.nt_xent, cosines | {"swap"}),
         "spectral_contrastive": two(
-            partial(losses.spectral_contrastive, mu=20.0), partial(reference.spectral_contrastive, mu=20.0), rotated
+            partial(losses.spectral_contrastive, mu=20.0), partial(reference.spectral_contrastive, mu=20.0), rotated, drifts=True
         ),
         "euclidean": two(losses.euclidean, reference.euclidean, rotated | {"translation"}, gradient="first", per_sample=True),
         "cosine": two(losses.cosine, reference.cosine, cosines | {"swap"}, gradient="first", per_sample=True),
@@ -91,6 +92,7 @@ def cases(width=WIDTH, sub_batch=8, extent=0.3):
             {"permutation"},
             gradient="",
             per_sample=True,
+            drifts=True,
         ),
         "iso_cosine": two(
             lambda a, b, axis_name=None: losses.iso_cosine(a, b, jnp.asarray(predictor, a.dtype), axis_name=axis_name),
@@ -98,6 +100,7 @@ def cases(width=WIDTH, sub_batch=8, extent=0.3):
             {"permutation", "scale"},
             gradient="",
             per_sample=True,
+            drifts=True,
         ),
         "vicreg_logdet": two(losses.vicreg_logdet, partial(reference.vicreg_entropy, entropy_of=reference.logdet_entropy), ALL - {"scale"}),
         "vicreg_pairdist": two(
@@ -105,6 +108,7 @@ def cases(width=WIDTH, sub_batch=8, extent=0.3):
             partial(reference.vicreg_entropy, entropy_of=reference.pairdist_entropy, sim_coeff=0.01),
             ALL - {"scale"},
             gradient="",
+            scales=(1e-3, 1e6),
         ),
         "byol_logdet": two(
             online(losses.byol_logdet),
@@ -117,9 +121,10 @@ def cases(width=WIDTH, sub_batch=8, extent=0.3):
             lambda a, b: reference.byol_entropy(a, b, a - b, reference.pairdist_entropy),
             rotated,
             gradient="",
+            scales=(1e-3, 1e6),
         ),
         "mec": two(losses.mec, reference.mec, cosines | {"swap"}),
-        "total_coding_rate": views(losses.total_coding_rate, reference.total_coding_rate, rotated),
+        "total_coding_rate": views(losses.total_coding_rate, reference.total_coding_rate, rotated, scales=(1e-6, 1e3), drifts=True),
         "emp_ssl": views(losses.emp_ssl, reference.emp_ssl, cosines),
         "mmcr": views(partial(losses.mmcr, lam=extent), partial(reference.mmcr, lam=extent), cosines),
         "w_mse": views(
@@ -127,15 +132,20 @@ def cases(width=WIDTH, sub_batch=8, extent=0.3):
             lambda z: reference.w_mse(z, sub_batches(z)),
             {"translation"},
             nearly={"scale"},
+            scales=(1e-3, 1e6),
         ),
         "sigreg": two(
             lambda a, b, axis_name=None: losses.sigreg(a - b, jnp.asarray(directions, a.dtype), axis_name=axis_name),
             lambda a, b: reference.sigreg(a - b, directions),
             {"permutation", "translation", "swap"},
-            largest_scale=10,
+            scales=(1e-6, 10),
         ),
-        "lejepa": views(partial(losses.lejepa, KEY, slices=6), None, {"permutation"}, largest_scale=10)._replace(twin=lejepa_twin),
-        "ssl_hsic": views(hsic, lambda z: reference.ssl_hsic(z, *draws), {"permutation"}, largest_scale=10),
-        "corinfomax": two(corinfomax, lambda a, b: reference.corinfomax(a, b, start, sim_coeff=1.0), rotated, nearly={"translation"}),
-        "matrix_ssl": two(losses.matrix_ssl, reference.matrix_ssl, {"permutation", "rotation", "translation"}),
+        "lejepa": views(partial(losses.lejepa, KEY, slices=6), None, {"permutation"}, scales=(1e-6, 10), drifts=True)._replace(
+            twin=lejepa_twin
+        ),
+        "ssl_hsic": views(hsic, lambda z: reference.ssl_hsic(z, *draws), {"permutation"}, scales=(1e-6, 10), drifts=True),
+        "corinfomax": two(
+            corinfomax, lambda a, b: reference.corinfomax(a, b, start, sim_coeff=1.0), rotated, nearly={"translation"}, drifts=True
+        ),
+        "matrix_ssl": two(losses.matrix_ssl, reference.matrix_ssl, {"permutation", "rotation", "translation"}, scales=(1e-6, 1e3)),
     }

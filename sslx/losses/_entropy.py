@@ -116,7 +116,8 @@ def byol_logdet(
 
     loss = sim_coeff mean_n (2 - 2 cos(p, SG(z))) - entropy_coeff H(z_online) / d,     H as in `vicreg_logdet`.
 
-    The cosine does not bound the scale of z_online and H grows with it: pass z_online standardised or with rows of unit length.
+    The cosine does not bound the scale of z_online and H grows with it: pass z_online standardised or with rows of unit length. When all
+    rows are equal H has gradient zero: no force out of exact collapse.
 
     Args:
         p: online prediction, [N, d].
@@ -155,6 +156,8 @@ def byol_pairdist(
     """BYOL's cosine loss, one order of the views, with the pairwise-distance entropy of the online embedding.
 
     loss = sim_coeff mean_n (2 - 2 cos(p, SG(z))) - entropy_coeff H(z_online) / d,     H as in `vicreg_pairdist`.
+
+    When all rows are equal H has gradient zero: no force out of exact collapse.
 
     Args:
         p: online prediction, [N, d].

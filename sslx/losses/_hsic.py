@@ -63,7 +63,8 @@ def ssl_hsic(
     HSIC(Z, Y) = sum_n |sum_v phi_a(z_vn)|^2 / (N V (V - 1)) - |sum_vn phi_a(z_vn)|^2 / (N V)^2,
     HSIC(Z, Z) = ||sum_vn (phi_a - mean)(z_vn)^T (phi_b - mean)(z_vn)||_F^2 / (N V)^2.
 
-    The square root has gradient 0 where HSIC(Z, Z) is 0. When all rows are equal the gradient is zero.
+    The square root has gradient 0 where HSIC(Z, Z) is 0. When all rows are equal they share one gradient (|phi_a|^2 of a finite draw
+    depends on z): no force separates them.
 
     Args:
         z: embeddings of the views, [V, N, d], V >= 2.

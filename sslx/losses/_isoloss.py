@@ -31,7 +31,8 @@ def iso_euclidean(z: Embedding, z_target: Embedding, predictor: Matrix, *, axis_
     loss = mean_n sum_d (z - SG(z_target + z - p))^2,     p = z W_P,     SG the stopped gradient.
 
     Its value is that of the Euclidean loss and its gradient is 2 (p - z_target) / N: the same force as the Euclidean loss with the
-    factor W_P taken off, so that no mode learns slower for having a small eigenvalue. At z = z_target = 0 the gradient is zero.
+    factor W_P taken off, so that no mode learns slower for having a small eigenvalue. At z = z_target = 0 the gradient is zero; when all
+    rows are equal they share one gradient, which does not separate them.
 
     Args:
         z: online embedding (before the predictor), [N, d].
@@ -60,7 +61,8 @@ def iso_cosine(z: Embedding, z_target: Embedding, predictor: Matrix, *, axis_nam
     loss = -2 mean_n [ z . SG(z_target / (|p| |z_target|)) - 1/2 SG(p . z_target / (|p|^3 |z_target|)) |W_P^{1/2} z|^2 ],
 
     with p = z W_P and SG the stopped gradient. |W_P^{1/2} z|^2 = p . z, so no square root of W_P is taken. Its gradient is that of the
-    cosine loss 2 - 2 cos(p, z_target) with the factor W_P taken off. Rows where p or z_target is zero contribute nothing.
+    cosine loss 2 - 2 cos(p, z_target) with the factor W_P taken off. Rows where p or z_target is zero contribute nothing; when all rows
+    are equal they share one gradient, which does not separate them.
 
     Args:
         z: online embedding (before the predictor), [N, d].

@@ -21,7 +21,8 @@ class RegressionTerms(NamedTuple):
 def euclidean(p: Embedding, z: Embedding, *, stop_gradient: str = "target", axis_name: AxisName = None) -> tuple[Scalar, RegressionTerms]:
     """Squared Euclidean distance: loss = mean_n sum_d (p - z)^2, with no 1/2.
 
-    Nothing in this loss opposes collapse; without a predictor and a stopped gradient it collapses.
+    Nothing in this loss opposes collapse; without a predictor and a stopped gradient it collapses. When all rows of both are equal the
+    gradient is zero.
 
     Args:
         p: online prediction, [N, d].
@@ -45,7 +46,8 @@ def euclidean(p: Embedding, z: Embedding, *, stop_gradient: str = "target", axis
 def cosine(p: Embedding, z: Embedding, *, stop_gradient: str = "target", axis_name: AxisName = None) -> tuple[Scalar, RegressionTerms]:
     """Cosine distance: loss = mean_n (2 - 2 cos(p_n, z_n)), one order of the two views.
 
-    A row of zeros has cosine 0 and gradient 0. The official code of BYOL sums this over both orders.
+    A row of zeros has cosine 0 and gradient 0. Nothing in this loss opposes collapse: when all rows of both are equal the gradient is
+    zero. The official code of BYOL sums this over both orders.
 
     Args:
         p: online prediction, [N, d].

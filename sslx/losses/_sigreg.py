@@ -84,6 +84,8 @@ def lejepa(
 ) -> tuple[Scalar, LejepaTerms]:
     """LeJEPA: loss = (1 - lam) mean_vnd (z_v - mean_v z)^2 + lam mean_v SIGReg(z_v), the directions drawn uniformly on the sphere.
 
+    When all rows are equal they share one gradient, as in `sigreg`: no force separates them.
+
     Args:
         key: random key of the directions; the same on every device.
         z: embeddings of the views, [V, N, d].

@@ -33,6 +33,7 @@ VIEWS = {
     "emp_ssl": losses.emp_ssl,
     "mmcr": losses.mmcr,
     "w_mse": lambda z: losses.w_mse(jax.random.key(0), z),
+    "sigreg": lambda z: losses.sigreg(z, Z),
     "lejepa": lambda z: losses.lejepa(jax.random.key(0), z),
     "ssl_hsic": lambda z: losses.ssl_hsic(z, DRAW, DRAW),
     "ssl_hsic_random": lambda z: losses.ssl_hsic_random(jax.random.key(0), z),
