@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sslx import geometry
+from sslx.models import encoder
 
 N, SIDE, D = 5, 4, 3
 
@@ -107,6 +108,20 @@ def test_half_precision_inputs():
     assert matrix.dtype == product.dtype == jnp.float32
     np.testing.assert_allclose(matrix, w @ w.T / 0.25, rtol=0.02, atol=0.02)
     np.testing.assert_allclose(product, w @ w.T @ np.ones(4) / 0.25, rtol=0.02, atol=0.02)
+
+
+def test_products_are_defined_for_the_parameters_of_a_resnet18():
+    """Traced, not run: 11 million parameters, of which no matrix could be held."""
+    model, x = encoder("resnet18"), jax.ShapeDtypeStruct((2, 32, 32, 3), jnp.float32)
+    variables = jax.eval_shape(lambda key, x: model.init(key, x), jax.random.key(0), x)
+
+    def product(variables, x, v):
+        features = lambda p, image: model.apply({**variables, "params": p}, image[None])[0]  # noqa: E731
+        return geometry.fisher_parameters_operator(features, variables["params"], x, 0.1, batch_size=1)(v)
+
+    found = jax.eval_shape(product, variables, x, variables["params"])
+    assert jax.tree.map(lambda leaf: leaf.shape, found) == jax.tree.map(lambda leaf: leaf.shape, variables["params"])
+    assert sum(leaf.size for leaf in jax.tree.leaves(found)) > 11e6
 
 
 def test_bad_input(without_typing_hook):
