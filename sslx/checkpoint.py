@@ -1,5 +1,7 @@
 """Checkpoints by orbax: one unreplicated copy of the train state, the last one and the best on validation."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -7,21 +9,28 @@ import jax
 import orbax.checkpoint as ocp
 from jax.sharding import SingleDeviceSharding
 
+from sslx.folder import FolderError
+
 
 class Checkpoints:
-    """The checkpoints of one run folder, to be closed (or used as a context) so that the last save is committed."""
+    """The checkpoints of one run folder, to be used as a context.
+
+    A save is committed when the call returns: nothing is left to fail in another thread, and at eight saves in a run the overlap
+    with training would gain little.
+    """
 
     def __init__(self, folder: Path) -> None:
         policies = ocp.checkpoint_managers
-        self._manager = ocp.CheckpointManager(
-            folder.absolute(),
-            options=ocp.CheckpointManagerOptions(
-                preservation_policy=policies.AnyPreservationPolicy(
-                    [policies.LatestN(1), policies.BestN(get_metric_fn=lambda metrics: metrics["validation"], n=1)]
-                ),
-                best_fn=lambda metrics: metrics["validation"],
+        self._folder = folder.absolute()
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=policies.AnyPreservationPolicy(
+                [policies.LatestN(1), policies.BestN(get_metric_fn=lambda metrics: metrics["validation"], n=1)]
             ),
+            best_fn=lambda metrics: metrics["validation"],
+            enable_async_checkpointing=False,
         )
+        with self._refusing("opened", "choose another run folder"):
+            self._manager = ocp.CheckpointManager(self._folder, options=options)
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -29,10 +38,24 @@ class Checkpoints:
     def __exit__(self, *_: object) -> None:
         self._manager.close()
 
+    @contextmanager
+    def _refusing(self, what: str, remedy: str) -> Iterator[None]:
+        """One line for whatever a full disk or a damaged file makes orbax and its storage raise."""
+        try:
+            yield
+        except Exception as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise FolderError(f"a checkpoint in {self._folder} cannot be {what} ({reason}); {remedy}") from None
+
     def save(self, step: int, state: Any, inputs: dict[str, Any], *, validation: float) -> None:
-        """Save an unreplicated state and what its network has to know of the data; `validation` decides which is the best."""
+        """Save an unreplicated state and what its network has to know of the data; `validation` decides which is the best.
+
+        Raises:
+            FolderError: the disk is full or cannot be written; checkpoints before this one stay.
+        """
         saved = ocp.args.Composite(state=ocp.args.StandardSave(state), inputs=ocp.args.JsonSave(inputs))
-        self._manager.save(step, args=saved, metrics={"validation": validation})
+        with self._refusing("written", "make room there and go on with --resume"):
+            self._manager.save(step, args=saved, metrics={"validation": validation})
 
     def last(self) -> int | None:
         """Step of the last committed checkpoint, None without one."""
@@ -43,10 +66,22 @@ class Checkpoints:
         return self._manager.best_step()
 
     def inputs(self, step: int) -> dict[str, Any]:
-        """What was saved beside the state at `step`."""
-        return self._manager.restore(step, args=ocp.args.Composite(inputs=ocp.args.JsonRestore()))["inputs"]
+        """What was saved beside the state at `step`.
+
+        Raises:
+            FolderError: the checkpoint is damaged.
+        """
+        return self._read(step, inputs=ocp.args.JsonRestore())["inputs"]
 
     def restore(self, step: int, like: Any) -> Any:
-        """The state saved at `step`; `like` has its structure, shapes and types (arrays or what `jax.eval_shape` gives)."""
+        """The state saved at `step`; `like` has its structure, shapes and types (arrays or what `jax.eval_shape` gives).
+
+        Raises:
+            FolderError: the checkpoint is damaged, or of another network.
+        """
         abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=SingleDeviceSharding(jax.devices()[0])), like)
-        return self._manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(abstract)))["state"]
+        return self._read(step, state=ocp.args.StandardRestore(abstract))["state"]
+
+    def _read(self, step: int, **parts: Any) -> Any:
+        with self._refusing("read", f"delete {self._folder / str(step)} to use an earlier one, or train again"):
+            return self._manager.restore(step, args=ocp.args.Composite(**parts))

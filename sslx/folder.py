@@ -1,8 +1,9 @@
 """The run folder: what lies where, and how it is written so that nothing of another run is lost."""
 
+import contextlib
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +50,13 @@ def create(out: str | Path | None, config: Config) -> RunFolder:
     try:
         path.mkdir(parents=True, exist_ok=True)
         taken = any(path.iterdir())
-        if not taken:
-            folder = RunFolder(path)
-            write_json(folder.config, config.to_json())
-            return folder
     except OSError as error:
         raise FolderError(f"cannot write the run folder {path} ({error.strerror}); choose another --out") from None
-    raise FolderError(f"{path} is not empty; choose another --out, or add --resume to go on with the run in it")
+    if taken:
+        raise FolderError(f"{path} is not empty; choose another --out, or add --resume to go on with the run in it")
+    folder = RunFolder(path)
+    write_json(folder.config, config.to_json())
+    return folder
 
 
 def fresh_path(config: Config) -> Path:
@@ -83,29 +84,61 @@ def open_existing(out: str | Path | None, config: Config) -> RunFolder:
     return folder
 
 
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name to write under, which becomes `path` when all went well: a reader never sees half a file, none stays behind.
+
+    Raises:
+        FolderError: the disk is full or the place cannot be written.
+    """
+    temporary = path.with_name(f"{path.name}.partial")
+    try:
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise cannot_write(path, error) from None
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def cannot_write(path: Path, error: OSError) -> FolderError:
+    """The one line for a full disk or a missing permission."""
+    reason = error.strerror or error
+    return FolderError(f"cannot write {path} ({reason}); make room there (--resume then goes on with a run) or choose another place")
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Write under a temporary name, then rename, so that a reader never sees half a file."""
-    temporary = path.with_suffix(path.suffix + ".tmp")
-    temporary.write_text(json.dumps(value, indent=2) + "\n")
-    temporary.replace(path)
+    """Write a whole file of JSON."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2) + "\n")
 
 
 def append_lines(path: Path, records: Iterable[dict[str, Any]]) -> None:
     """Append one JSON line per record."""
-    with path.open("a") as file:
-        file.writelines(json.dumps(record) + "\n" for record in records)
+    try:
+        with path.open("a") as file:
+            file.writelines(json.dumps(record) + "\n" for record in records)
+    except OSError as error:
+        raise cannot_write(path, error) from None
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The records of a file of JSON lines; a last line that was cut short is left out."""
+    """The records of a file of JSON lines; a last line that was cut short is left out.
+
+    Raises:
+        FolderError: another line is damaged.
+    """
     if not path.exists():
         return []
-    lines = path.read_text().splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    try:
+        return [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    except ValueError as error:
+        raise FolderError(f"{path} is damaged ({error}); remove the damaged line") from None
 
 
 def keep_until(path: Path, step: int) -> None:
     """Drop the records after `step`, which a resumed run writes again."""
     kept = [record for record in read_lines(path) if record["step"] <= step]
-    path.unlink(missing_ok=True)
-    append_lines(path, kept)
+    with replacing(path) as temporary:
+        append_lines(temporary, kept)

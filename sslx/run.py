@@ -83,7 +83,8 @@ def pretrain(config: Config, *, out: str | Path | None = None, resume: bool = Fa
         **provenance(),
     }
     folders.write_json(run.summary, summary)
-    run.report.write_text(render(summary, *report_material(config, parts, run, state)))
+    with folders.replacing(run.report) as temporary:
+        temporary.write_text(render(summary, *report_material(config, parts, run, state)))
     return summary
 
 
@@ -141,10 +142,9 @@ def assess(run: str | Path, parts: tuple[str, ...], *, save_to: str | None = Non
     dataset = data.load(config.dataset, data_dir=config.data_dir)
     arrays = encode(config, dataset, encoder_variables(state))
     if save_to is not None:
-        try:
-            np.savez(save_to, features=arrays[0], labels=dataset.train_labels, test_features=arrays[1], test_labels=dataset.test_labels)
-        except OSError as error:
-            raise FolderError(f"cannot write {save_to} ({error.strerror}); choose another file") from None
+        split = {"features": arrays[0], "labels": dataset.train_labels, "test_features": arrays[1], "test_labels": dataset.test_labels}
+        with folders.replacing(Path(save_to)) as temporary, temporary.open("wb") as file:
+            np.savez(file, **split)
     return evaluate.evaluate(*arrays, dataset, parts=parts)
 
 
