@@ -1,5 +1,7 @@
 """Checkpoints by orbax: one unreplicated copy of the train state, the last one and the best on validation."""
 
+import shutil
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,8 +31,7 @@ class Checkpoints:
             best_fn=lambda metrics: metrics["validation"],
             enable_async_checkpointing=False,
         )
-        with self._refusing("opened", "choose another run folder"):
-            self._manager = ocp.CheckpointManager(self._folder, options=options)
+        self._manager = ocp.CheckpointManager(self._folder, options=options)
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -40,11 +41,13 @@ class Checkpoints:
 
     @contextmanager
     def _refusing(self, what: str, remedy: str) -> Iterator[None]:
-        """One line for whatever a full disk or a damaged file makes orbax and its storage raise."""
+        """One line, and nothing half-written, for whatever a full disk or a damaged file makes orbax and its storage raise."""
         try:
             yield
         except Exception as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            for path in self._folder.glob("*.orbax-checkpoint-tmp"):
+                shutil.rmtree(path, ignore_errors=True)
+            reason = textwrap.shorten(str(error) or type(error).__name__, 300)
             raise FolderError(f"a checkpoint in {self._folder} cannot be {what} ({reason}); {remedy}") from None
 
     def save(self, step: int, state: Any, inputs: dict[str, Any], *, validation: float) -> None:

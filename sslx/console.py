@@ -4,6 +4,7 @@ Exit codes: 0 done; 2 bad usage or bad input; 3 training diverged (the last good
 """
 
 import json
+import logging
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +21,7 @@ def guarded(command: Callable[[], Any]) -> int:
     from sslx.folder import FolderError
     from sslx.train import Divergence
 
+    logging.getLogger("absl").setLevel(logging.CRITICAL)  # orbax logs a traceback of what the one line says
     try:
         command()
     except (ConfigError, DataError, FolderError) as error:

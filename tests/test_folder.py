@@ -1,4 +1,7 @@
+import errno
 import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -43,3 +46,47 @@ def test_a_file_in_the_place_of_the_folder_is_named(tmp_path):
     (tmp_path / "taken").write_text("")
     with pytest.raises(folder.FolderError, match=r"cannot write the run folder .*choose another --out"):
         folder.create(tmp_path / "taken", CONFIG)
+
+
+def half_a_write(path, text):
+    """What a full disk does to `Path.write_text`."""
+    with path.open("w") as file:
+        file.write(text[: len(text) // 2])
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
+    path = tmp_path / "summary.json"
+    folder.write_json(path, {"a": 1})
+    monkeypatch.setattr(Path, "write_text", half_a_write)
+    with pytest.raises(folder.FolderError, match=r"cannot write .*summary\.json \(No space left on device\); make room there"):
+        folder.write_json(path, {"a": 2})
+    with pytest.raises(folder.FolderError, match=r"config\.json \(No space left on device\)"):
+        folder.create(tmp_path / "new", CONFIG)
+    assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["summary.json"]
+    assert json.loads(path.read_text()) == {"a": 1}
+
+
+def test_a_record_that_finds_no_room_is_one_line():
+    with pytest.raises(folder.FolderError, match=r"cannot write /dev/full \(No space left on device\)"):
+        folder.append_lines(Path("/dev/full"), [{"step": 1}])
+
+
+def test_records_stay_when_there_is_no_room_to_write_them_again(tmp_path, monkeypatch):
+    path = tmp_path / "metrics.jsonl"
+    folder.append_lines(path, [{"step": 1}, {"step": 2}])
+
+    def full(*_):
+        raise folder.cannot_write(path, OSError(errno.ENOSPC, "No space left on device"))
+
+    monkeypatch.setattr(folder, "append_lines", full)
+    with pytest.raises(folder.FolderError, match="No space left on device"):
+        folder.keep_until(path, 1)
+    assert folder.read_lines(path) == [{"step": 1}, {"step": 2}]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_damaged_record_is_named(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1\n{"step": 2}\n')
+    with pytest.raises(folder.FolderError, match=r"metrics\.jsonl is damaged .*; remove the damaged line"):
+        folder.keep_until(tmp_path / "metrics.jsonl", 2)

@@ -1,16 +1,18 @@
 """Whole runs on the digits with a tiny network: the folder, the frozen encoder, and a resumed run that is the same run."""
 
+import inspect
 import json
+import re
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sslx import data, evaluate, feed, folder, run
-from sslx.config import ConfigError
+from sslx import cli, data, evaluate, folder, run
 from sslx.evaluate import _few_label
+from sslx.methods import METHODS
 from sslx.presets import preset
-from sslx.train import Divergence
 
 SMALL = preset("digits-isoloss", model="mlp", target="ema", projector=(16, 8), steps=12, checkpoint_every=4, batch_size=64)
 STUB = {"knn_accuracy": 0.0, "linear_accuracy": 0.0, "few_label_accuracy": {"2": 0.0}, "few_label_std": {"2": 0.0}}
@@ -125,28 +127,30 @@ def changes():
     return {"model": "mlp", "target": "ema", "projector": (16, 8), "steps": 12, "checkpoint_every": 4, "batch_size": 64}
 
 
-def test_a_diverging_run_keeps_its_last_good_checkpoint(tmp_path, monkeypatch):
-    finite = feed.batches
+def test_a_diverging_run_keeps_its_last_good_checkpoint(tmp_path, monkeypatch, capsys):
+    """From the command line, with a loss that is NaN from the seventh step on: exit code 3, step and terms named."""
+    row = METHODS["isoloss"]
 
-    def poisoned(images, labels, *args, **kwargs):
-        for step, (x, y) in enumerate(finite(images, labels, *args, **kwargs)):
-            yield (x if step < 6 else x / 0.0).astype(np.float32), y
+    def poisoned(**hyper):
+        method = row(**hyper)
 
-    monkeypatch.setattr(feed, "batches", poisoned)
-    with np.errstate(all="ignore"), pytest.raises(Divergence, match=r"step 7"):
-        run.pretrain(SMALL, out=tmp_path / "bad")
+        def loss(online, target, state, key, step, axis_name):
+            value, terms, state = method.loss(online, target, state, key, step, axis_name)
+            return jnp.where(step < 6, value, jnp.nan), terms, state
+
+        return method._replace(loss=loss)
+
+    poisoned.__signature__ = inspect.signature(row)
+    monkeypatch.setitem(METHODS, "isoloss", poisoned)
+    options = ["--model", "mlp", "--steps", "12", "--checkpoint-every", "4", "--batch-size", "64"]
+    assert cli.main(["pretrain", *options, "--out", str(tmp_path / "bad")]) == 3
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert re.match(
+        r"sslx: training diverged at step 7 \(loss nan, attraction .*, restraint .*\); lower .*; the last good checkpoint is kept$", message
+    )
     with folder_checkpoints(tmp_path / "bad") as checkpoints:
         assert checkpoints.last() == 4
-
-
-def test_a_batch_larger_than_the_data_is_refused():
-    with pytest.raises(ConfigError, match="batch_size must be at most 1437"):
-        run.pretrain(preset("digits-vicreg", batch_size=2000))
-
-
-def test_a_batch_that_does_not_split_over_the_devices_is_refused():
-    with pytest.raises(ConfigError, match="batch size 63 does not split over 8 devices; use a multiple such as 56"):
-        run.pretrain(preset("digits-vicreg", batch_size=63))
+    assert [record["step"] for record in folder.read_lines(tmp_path / "bad" / "validation.jsonl")] == [4]
 
 
 def test_a_split_that_does_not_exist_is_named(finished):

@@ -1,0 +1,53 @@
+"""Checkpoints under bad conditions: a full disk and damaged files are one line, and earlier checkpoints stay."""
+
+import resource
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sslx.checkpoint import Checkpoints
+from sslx.folder import FolderError
+
+STATE = {"w": np.arange(6.0), "big": np.random.default_rng(0).normal(size=20_000)}
+
+
+@pytest.fixture
+def checkpoints(tmp_path):
+    with Checkpoints(tmp_path / "checkpoints") as opened:
+        opened.save(1, STATE, {"classes": 10}, validation=0.5)
+        yield opened
+
+
+def test_a_state_and_its_inputs_come_back(checkpoints):
+    np.testing.assert_array_equal(checkpoints.restore(1, STATE)["big"], STATE["big"])
+    assert checkpoints.inputs(1) == {"classes": 10}
+
+
+def test_a_full_disk_leaves_the_earlier_checkpoint_and_nothing_half_written(checkpoints, tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    try:
+        with pytest.raises(FolderError, match=r"cannot be written \(.*\); make room there and go on with --resume") as caught:
+            checkpoints.save(2, STATE, {"classes": 10}, validation=0.6)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["1"]
+    np.testing.assert_array_equal(checkpoints.restore(1, STATE)["w"], STATE["w"])
+    checkpoints.save(2, STATE, {"classes": 10}, validation=0.6)
+    assert checkpoints.last() == 2
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[: len(content) // 2], lambda content: b"", lambda content: b"x" * len(content)])
+def test_a_damaged_checkpoint_is_named(damage, checkpoints, tmp_path):
+    for path in (tmp_path / "checkpoints" / "1" / "state").rglob("*"):
+        if path.is_file():
+            path.write_bytes(damage(path.read_bytes()))
+    with Checkpoints(tmp_path / "checkpoints") as reopened, pytest.raises(FolderError, match=r"cannot be read \(.*; delete .*/1 to use"):
+        reopened.restore(1, STATE)
+
+
+def test_the_checkpoint_of_another_network_is_named(checkpoints):
+    with pytest.raises(FolderError, match="cannot be read"):
+        checkpoints.restore(1, {"w": jnp.zeros(6), "other": jnp.zeros(3)})

@@ -1,0 +1,122 @@
+"""Trouble with a run folder, from the command line: one line, exit code 2, and nothing lost or half-written."""
+
+import errno
+import os
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sslx import cli, evaluate, folder
+from sslx.assemble import Inputs, initial_state
+from sslx.checkpoint import Checkpoints
+from sslx.presets import preset
+
+pytestmark = pytest.mark.usefixtures("without_typing_hook")
+CONFIG = preset("digits-isoloss", model="mlp", projector=(16, 8), steps=12, checkpoint_every=4, batch_size=64)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a run at its last step, made without training."""
+    out = tmp_path_factory.mktemp("runs") / "finished"
+    run = folder.create(out, CONFIG)
+    inputs = Inputs((8, 8, 1), 10)
+    with Checkpoints(run.checkpoints) as checkpoints:
+        checkpoints.save(12, initial_state(CONFIG, inputs, CONFIG.build_optimizer(12)[1]), inputs._asdict(), validation=0.5)
+    folder.append_lines(run.metrics, [{"step": 12, "loss": 1.0}])
+    folder.append_lines(run.validation, [])
+    return out
+
+
+def damage(path):
+    path.write_bytes(b"damage")
+
+
+def no_room(*_, **__):
+    """What a full disk does."""
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+SPOILT = {
+    "taken": (lambda run, patch: None, "pretrain --out {run}", r"is not empty; choose another --out, or add --resume"),
+    "another run": (lambda run, patch: None, "pretrain --resume --out {run} --seed 5", r"holds another run: its seed is 0, asked was 5"),
+    "another preset": (
+        lambda run, patch: None,
+        "pretrain digits-vicreg --resume --out {run}",
+        r"holds another run: its method is 'isoloss', asked was 'vicreg'",
+    ),
+    "config": (
+        lambda run, patch: damage(run / "config.json"),
+        "evaluate {run}",
+        r"config\.json cannot be read .*; restore it or train again",
+    ),
+    "no checkpoint": (lambda run, patch: shutil.rmtree(run / "checkpoints"), "evaluate {run}", r"has no checkpoint yet; train it with"),
+    "checkpoint": (
+        lambda run, patch: damage(run / "checkpoints/12/state/manifest.ocdbt"),
+        "evaluate {run}",
+        r"a checkpoint in .* cannot be read \(.*\); delete .*/checkpoints/12 to use an earlier one, or train again",
+    ),
+    "checkpoint to resume": (
+        lambda run, patch: damage(run / "checkpoints/12/state/manifest.ocdbt"),
+        "pretrain --resume --out {run}",
+        r"a checkpoint in .* cannot be read",
+    ),
+    "metrics": (
+        lambda run, patch: (run / "metrics.jsonl").write_text("no json\n"),
+        "pretrain --resume --out {run}",
+        r"metrics\.jsonl is damaged \(.*\); remove the damaged line",
+    ),
+    "full disk at the end": (
+        lambda run, patch: patch.setattr(Path, "write_text", no_room),
+        "pretrain --resume --out {run}",
+        r"cannot write .*summary\.json \(No space left on device\); make room there \(--resume then goes on with a run\)",
+    ),
+    "full disk for features": (
+        lambda run, patch: patch.setattr(np, "savez", no_room),
+        "evaluate {run} --features {run}/f.npz",
+        r"cannot write .*f\.npz \(No space left on device\)",
+    ),
+    "no place for features": (
+        lambda run, patch: None,
+        "evaluate {run} --features {run}/none/f.npz",
+        r"cannot write .*f\.npz \(No such file or directory\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SPOILT)
+def test_trouble_with_a_run_folder_is_one_line_and_exit_code_2(case, finished, tmp_path, monkeypatch, capsys):
+    spoil, arguments, message = SPOILT[case]
+    copy = tmp_path / "run"
+    shutil.copytree(finished, copy)
+    monkeypatch.setattr(evaluate, "evaluate", lambda *_, **__: {})
+    spoil(copy, monkeypatch)
+    before = contents(copy)
+    assert cli.main(arguments.format(run=copy).split()) == 2
+    out, err = capsys.readouterr()
+    last = err.splitlines()[-1]
+    assert out == ""
+    assert "Traceback" not in err
+    assert last.startswith("sslx: ")
+    assert re.search(message, last), last
+    assert contents(copy) == before
+
+
+def contents(root):
+    return {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        ("2000", "batch_size must be at most 1437, the training images of digits, got 2000"),
+        ("63", "batch size 63 does not split over 8 devices; use a multiple such as 56"),
+    ],
+)
+def test_a_batch_that_does_not_fit_is_refused_before_anything_is_written(size, message, tmp_path, capsys):
+    assert cli.main(["pretrain", "--batch-size", size, "--out", str(tmp_path / "new")]) == 2
+    assert capsys.readouterr() == ("", f"sslx: {message}\n")
+    assert not (tmp_path / "new").exists()
