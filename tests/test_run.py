@@ -146,7 +146,7 @@ def test_a_diverging_run_keeps_its_last_good_checkpoint(tmp_path, monkeypatch, c
     assert cli.main(["pretrain", *options, "--out", str(tmp_path / "bad")]) == 3
     message = capsys.readouterr().err.splitlines()[-1]
     assert re.match(
-        r"sslx: training diverged at step 7 \(loss nan, attraction .*, restraint .*\); lower .*; the last good checkpoint is kept$", message
+        r"sslx: training diverged at step 7 \(attraction .*, loss nan, restraint .*\); lower .*; the last good checkpoint is kept$", message
     )
     with folder_checkpoints(tmp_path / "bad") as checkpoints:
         assert checkpoints.last() == 4
