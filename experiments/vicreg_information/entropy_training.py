@@ -1,0 +1,148 @@
+"""Entropy of the representation while SimCLR, BYOL and VICReg train, between a lower and an upper bound.
+
+Claim     (as we remember Shwartz-Ziv et al., 2023, there on CIFAR-10) The entropy of the representation rises during training for all
+          three methods; at the end it is lowest for SimCLR and highest for VICReg.
+          Here Z = encoder features [1437, 128] of the training images of the digits in inference mode, the same width for every method;
+          centred over the images, then every row divided by its length, so that no method gains by its scale; plus Gaussian noise of
+          standard deviation 0.2 per coordinate, the same for every method, without which the entropy of finitely many points is -infinity.
+          That is a mixture of 1,437 Gaussians; its entropy less that of the noise lies in [0, ln 1437 = 7.27] nats. Lower bound: pairwise
+          Bhattacharyya distances; upper: pairwise KL divergences. At 0.2 neither is saturated, and both are the best of all that
+          `mixture_entropy_bounds` knows, which the script checks on the last checkpoint of every method.
+Command   python experiments/vicreg_information/entropy_training.py      (--quick: one seed, 100 steps, 300 images)
+Expected  lower <= upper at every checkpoint. "Rises" (from the untrained network, and from the lowest checkpoint) and the order are judged
+          on both bounds by paired differences over five seeds with 95 % confidence intervals; the order also at widths 0.1 and 0.4.
+          Reference: Shwartz-Ziv et al., 2023, arXiv 2303.00633; Kolchinsky and Tracey, 2017, arXiv 1706.02419.
+"""
+
+import argparse
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import matplotlib.pyplot as plt
+import numpy as np
+from scipy.stats import ttest_1samp
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import _trained
+from _trained import NAMES, Row
+
+import _script
+from sslx import data, information
+from sslx.entropy import LOG_TWO_PI_E, pairwise_entropy_isotropic
+
+METHODS = ("simclr", "byol", "vicreg")  # from lowest to highest, as claimed
+WIDTH, OTHERS = 0.2, (0.1, 0.4)
+BOUNDS = ("lower", "upper")
+
+pairwise_entropy = jax.jit(pairwise_entropy_isotropic, static_argnames="lower")
+best = jax.jit(information.mixture_entropy_bounds)
+
+
+def normalised(features: np.ndarray) -> jax.Array:
+    """Features centred over the images, rows of unit length."""
+    centred = features - features.mean(axis=0)
+    return jnp.asarray(centred / np.linalg.norm(centred, axis=1, keepdims=True))
+
+
+def bounds(features: np.ndarray, width: float) -> dict[str, float]:
+    """Both bounds, less the entropy of the noise."""
+    z = normalised(features)
+    noise = z.shape[1] * (LOG_TWO_PI_E / 2 + np.log(width))
+    return {name: float(pairwise_entropy(z, width**2, lower=name == "lower")) - noise for name in BOUNDS}
+
+
+def short_of_best(features: np.ndarray) -> float:
+    """By how many nats the best of all bounds is tighter than these two, at the width of the curves."""
+    z = normalised(features)
+    pair = (float(pairwise_entropy(z, WIDTH**2, lower=lower)) for lower in (True, False))
+    lower, upper = map(float, best(z, jnp.asarray(WIDTH**2, z.dtype)))
+    return max(lower - next(pair), next(pair) - upper)
+
+
+def measure(options: argparse.Namespace, images: np.ndarray) -> tuple[list[Row], float]:
+    """One row per network kept and width, and the largest shortfall of the bounds used."""
+    rows, short = [], 0.0
+    for method in METHODS:
+        for seed in _trained.seeds_of(options):
+            points = list(_trained.checkpoints(options, method, seed, images))
+            for point, width in [(point, WIDTH) for point in points] + [(points[-1], width) for width in OTHERS]:
+                rows.append({"method": method, "seed": seed, "step": point.step, "width": width, **bounds(point.features, width)})
+        short = max(short, short_of_best(points[-1].features))
+    return rows, short
+
+
+def values(rows: list[Row], bound: str, method: str, step: int, width: float = WIDTH) -> np.ndarray:
+    """One bound of every seed."""
+    return np.array([row[bound] for row in rows if (row["method"], row["step"], row["width"]) == (method, step, width)])
+
+
+def finding(name: str, difference: np.ndarray) -> tuple[str, bool]:
+    """Mean and 95 % confidence interval of a paired difference in words, and whether it is surely positive."""
+    low, high = ttest_1samp(difference, 0).confidence_interval() if len(difference) > 1 else (difference[0],) * 2
+    return f"{name} {difference.mean():+.2f} [{low:+.2f}, {high:+.2f}]", bool(low > 0)
+
+
+def judge(rows: list[Row]) -> tuple[list[str], bool, bool]:
+    """Every difference in words; whether entropy rises for all from step 0; whether the order is as claimed at every width and bound."""
+    last = max(row["step"] for row in rows)
+    words, rises, ordered = [], [], []
+    for bound in BOUNDS:
+        for method in METHODS:
+            steps, mean, _ = _trained.curve([row for row in rows if row["method"] == method and row["width"] == WIDTH], bound)
+            for start in (0, steps[mean.argmin()]):
+                rise = values(rows, bound, method, last) - values(rows, bound, method, start)
+                text, positive = finding(f"{bound} bound, {NAMES[method]}, step {last} less {start}:", rise)
+                words.append(text)
+                rises += [positive] if start == 0 else []
+        for width in (WIDTH, *OTHERS):
+            for low, high in pairwise(METHODS):
+                gap = values(rows, bound, high, last, width) - values(rows, bound, low, last, width)
+                text, positive = finding(f"{bound} bound at width {width}, {NAMES[high]} less {NAMES[low]}:", gap)
+                words.append(text)
+                ordered.append(positive)
+    return words, all(rises), all(ordered)
+
+
+def draw(path: Path, rows: list[Row], images: int) -> None:
+    """Both bounds over training, and the end at all widths."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(2 * _script.COLUMN, 2.6), width_ratios=(3, 2))
+    last = max(row["step"] for row in rows)
+    for method in METHODS:
+        own, colour = [row for row in rows if row["method"] == method], _trained.COLOURS[method]
+        for bound, style in zip(BOUNDS, ("--", "-"), strict=True):
+            _trained.draw_curve(left, [row for row in own if row["width"] == WIDTH], bound, colour, NAMES[method] * (style == "-"), style)
+            ends = np.array([values(rows, bound, method, last, width) for width in sorted((WIDTH, *OTHERS))])
+            right.plot(sorted((WIDTH, *OTHERS)), ends.mean(axis=1), style, marker="o", markersize=3, color=colour)
+    left.plot([], [], "-", color="0.4", label="upper bound")
+    left.plot([], [], "--", color="0.4", label="lower bound")
+    left.set(xlabel="training step", ylabel="entropy of $Z$ less that of the noise (nats)")
+    left.legend(ncols=2)
+    right.axhline(np.log(images), color="0.7", linewidth=0.8)
+    right.annotate(f"ln {images}", (max(OTHERS), np.log(images)), (0, 3), textcoords="offset points", ha="right", fontsize=7, color="0.4")
+    right.set(xscale="log", xlabel="noise per coordinate", ylabel="at the end (nats)", ylim=(0, 1.12 * np.log(images)))
+    right.set_xticks(sorted((WIDTH, *OTHERS)), [f"{w:g}" for w in sorted((WIDTH, *OTHERS))])
+    right.minorticks_off()
+    _script.write_png(path, figure)
+
+
+def main() -> int:
+    """Measure along training, draw, judge."""
+    options = _script.arguments(__doc__, "vicreg_information/entropy_training", seeds=5)
+    images = data.load("digits").train_images[: 300 if options.quick else None]
+    rows, short = measure(options, images)
+    _script.write_csv(options.out / "entropy_training.csv", rows)
+    draw(options.out / "entropy_training.png", rows, len(images))
+    words, rises, ordered = judge(rows)
+    print(*words, sep="\n")
+    print(f"the best of all bounds is tighter by {short:.3f} nats")
+    crossed = max(row["lower"] - row["upper"] for row in rows)
+    claims = (("the entropy rises from the untrained network for all three", rises), ("SimCLR lowest, VICReg highest", ordered))
+    text = "; ".join(f"'{name}' {'reproduces' if found else 'does NOT reproduce'}" for name, found in claims)
+    return _script.verdict(crossed <= 1e-3, f"largest lower - upper {crossed:.1e} (wanted <= 1e-3). {text}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
