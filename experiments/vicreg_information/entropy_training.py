@@ -11,6 +11,10 @@ Claim     (as we remember Shwartz-Ziv et al., 2023, there on CIFAR-10) The entro
 Command   python experiments/vicreg_information/entropy_training.py      (--quick: one seed, 100 steps, 300 images)
 Expected  lower <= upper at every checkpoint. "Rises" (from the untrained network, and from the lowest checkpoint) and the order are judged
           on both bounds by paired differences over five seeds with 95 % confidence intervals; the order also at widths 0.1 and 0.4.
+Measured  seeds 0-3, CPU. The entropy does NOT rise on digits: untrained features have the most (upper bound 7.05 nats), it falls by 0.9 to
+          1.1 within 200 steps, then rises by 0.03 to 0.15 (upper bound; for SimCLR and BYOL the interval holds 0). At the end SimCLR is
+          lowest, as claimed (BYOL less SimCLR +0.13 [0.09, 0.17] above, +0.04 [0.01, 0.06] below), but VICReg and BYOL cannot be told apart
+          (-0.04 [-0.16, 0.08]; +0.02 [-0.05, 0.09]). The best of all bounds is tighter by less than 0.001 nats.
           Reference: Shwartz-Ziv et al., 2023, arXiv 2303.00633; Kolchinsky and Tracey, 2017, arXiv 1706.02419.
 """
 
@@ -106,25 +110,18 @@ def judge(rows: list[Row]) -> tuple[list[str], bool, bool]:
     return words, all(rises), all(ordered)
 
 
-def draw(path: Path, rows: list[Row], images: int) -> None:
-    """Both bounds over training, and the end at all widths."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(2 * _script.COLUMN, 2.6), width_ratios=(3, 2))
-    last = max(row["step"] for row in rows)
-    for method in METHODS:
-        own, colour = [row for row in rows if row["method"] == method], _trained.COLOURS[method]
-        for bound, style in zip(BOUNDS, ("--", "-"), strict=True):
-            _trained.draw_curve(left, [row for row in own if row["width"] == WIDTH], bound, colour, NAMES[method] * (style == "-"), style)
-            ends = np.array([values(rows, bound, method, last, width) for width in sorted((WIDTH, *OTHERS))])
-            right.plot(sorted((WIDTH, *OTHERS)), ends.mean(axis=1), style, marker="o", markersize=3, color=colour)
-    left.plot([], [], "-", color="0.4", label="upper bound")
-    left.plot([], [], "--", color="0.4", label="lower bound")
-    left.set(xlabel="training step", ylabel="entropy of $Z$ less that of the noise (nats)")
-    left.legend(ncols=2)
-    right.axhline(np.log(images), color="0.7", linewidth=0.8)
-    right.annotate(f"ln {images}", (max(OTHERS), np.log(images)), (0, 3), textcoords="offset points", ha="right", fontsize=7, color="0.4")
-    right.set(xscale="log", xlabel="noise per coordinate", ylabel="at the end (nats)", ylim=(0, 1.12 * np.log(images)))
-    right.set_xticks(sorted((WIDTH, *OTHERS)), [f"{w:g}" for w in sorted((WIDTH, *OTHERS))])
-    right.minorticks_off()
+def draw(path: Path, rows: list[Row]) -> None:
+    """Both bounds over training from the first kept step on; the untrained network, far above, in words."""
+    figure, axes = plt.subplots(1, 2, figsize=(2 * _script.COLUMN, 2.4))
+    curves = [row for row in rows if row["width"] == WIDTH]
+    for axis, bound in zip(axes, reversed(BOUNDS), strict=True):
+        for method in METHODS:
+            own = [row for row in curves if row["method"] == method and row["step"] > 0]
+            _trained.draw_curve(axis, own, bound, _trained.COLOURS[method], NAMES[method])
+        untrained = np.mean([row[bound] for row in curves if row["step"] == 0])
+        axis.annotate(f"untrained: {untrained:.2f}", (0.03, 0.03), xycoords="axes fraction", color="0.3", fontsize=7)
+        axis.set(xlabel="training step", ylabel=f"entropy above noise,\n{bound} bound (nats)")
+    axes[0].legend(ncols=3, loc="upper right")
     _script.write_png(path, figure)
 
 
@@ -134,7 +131,7 @@ def main() -> int:
     images = data.load("digits").train_images[: 300 if options.quick else None]
     rows, short = measure(options, images)
     _script.write_csv(options.out / "entropy_training.csv", rows)
-    draw(options.out / "entropy_training.png", rows, len(images))
+    draw(options.out / "entropy_training.png", rows)
     words, rises, ordered = judge(rows)
     print(*words, sep="\n")
     print(f"the best of all bounds is tighter by {short:.3f} nats")
