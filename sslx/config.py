@@ -64,12 +64,19 @@ class Config:
             ("feed", FEEDS),
         ):
             one_of(name, getattr(self, name), table)
+        for name in ("dataset", "preset", "data_dir", "target"):
+            text(name, getattr(self, name), optional=name in ("data_dir", "target"))
         if (self.steps is None) == (self.epochs is None):
             raise ConfigError(f"give either steps or epochs, got steps {self.steps} and epochs {self.epochs}")
         for name in ("steps", "epochs", "checkpoint_every", "predictor_hidden"):
             at_least(name, getattr(self, name), 1)
-        at_least("batch_size", self.batch_size, 2)
-        at_least("seed", self.seed, 0)
+        for name, lowest in (("batch_size", 2), ("seed", 0)):
+            at_least(name, getattr(self, name), lowest, optional=False)
+        if self.projector is not None:
+            if not isinstance(self.projector, tuple) or len(self.projector) != 2:
+                raise ConfigError(f"projector must be the two widths (hidden, output), got {self.projector!r}")
+            for width in self.projector:
+                at_least("projector", width, 1, optional=False)
         in_range("learning_rate", self.learning_rate, 0.0, 100.0, open_below=True)
         in_range("weight_decay", self.weight_decay, 0.0, 10.0)
         in_range("warmup", self.warmup, 0.0, 1.0)
@@ -77,6 +84,10 @@ class Config:
 
     def build_method(self) -> methods.Method:
         """The method's row with this run's hyper-parameters."""
+        if not isinstance(self.hyper, Mapping) or not all(isinstance(name, str) for name in self.hyper):
+            raise ConfigError(f"hyper must hold hyper-parameters by name, got {self.hyper!r}")
+        if "target" in self.hyper:
+            raise ConfigError("target is a setting of its own; take it out of hyper")
         try:
             return methods.build(self.method, target=self.target, **self.hyper)
         except ValueError as error:
@@ -94,20 +105,30 @@ class Config:
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "Config":
         """The config whose fields these are; an unknown field is an error."""
+        if not isinstance(fields, Mapping) or "method" not in fields:
+            raise ConfigError(f"settings must be an object that names at least a method, got {fields!r}")
         check_fields(fields)
         projector = fields.get("projector")
-        return cls(**{**fields, "projector": projector and tuple(projector)})
+        return cls(**{**fields, "projector": tuple(projector) if isinstance(projector, list) else projector})
 
 
 def one_of(name: str, value: Any, table: Any) -> None:
     """Raise ConfigError unless `value` is in the table."""
-    if value not in table:
+    if not isinstance(value, str) or value not in table:
         raise ConfigError(f"{name} must be one of {', '.join(table)}, got {value!r}")
 
 
-def at_least(name: str, value: Any, lowest: int) -> None:
-    """Raise ConfigError unless `value` is None or a whole number that is not below `lowest`."""
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < lowest):
+def text(name: str, value: Any, *, optional: bool) -> None:
+    """Raise ConfigError unless `value` is a string, or None where that is allowed."""
+    if not isinstance(value, str) and not (optional and value is None):
+        raise ConfigError(f"{name} must be a text, got {value!r}")
+
+
+def at_least(name: str, value: Any, lowest: int, *, optional: bool = True) -> None:
+    """Raise ConfigError unless `value` is a whole number that is not below `lowest`, or None where that is allowed."""
+    if value is None and optional:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
         raise ConfigError(f"{name} must be a whole number of at least {lowest}, got {value!r}")
 
 

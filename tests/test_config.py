@@ -1,9 +1,17 @@
 import dataclasses
+import json
 import math
+from functools import cache
 
+import jax
+import jax.numpy as jnp
 import pytest
+from hypothesis import given, settings, strategies as st
 
+from sslx.assemble import Inputs, build_network
+from sslx.augment import RECIPES
 from sslx.config import Config, ConfigError
+from sslx.folder import FolderError, RunFolder
 from sslx.methods import METHODS
 from sslx.presets import PRESETS, preset
 
@@ -21,6 +29,26 @@ def test_every_method_has_a_preset_on_every_named_data_set():
 def test_a_preset_survives_json(name):
     config = preset(name)
     assert Config.from_json(config.to_json()) == config
+
+
+@cache
+def width_of(model):
+    """Width of the features of an encoder, by its name."""
+    encoder = build_network(preset("digits-isoloss", model=model), Inputs((8, 8, 3), 10)).encoder
+    return jax.eval_shape(encoder.init_with_output, jax.random.key(0), jnp.zeros((2, 8, 8, 3)))[0].shape[-1]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_builds_its_network_its_optimiser_and_its_views(name):
+    """By shapes alone: the encoder's features go through the heads, supervised ones end in the classes."""
+    config = preset(name)
+    network = build_network(config, Inputs((8, 8, 3), 10))
+    z = jax.ShapeDtypeStruct((2, width_of(config.model)), jnp.float32)
+    for head in filter(None, (network.projector, network.predictor)):
+        z, variables = jax.eval_shape(head.init_with_output, jax.random.key(0), z)
+        jax.eval_shape(config.build_optimizer(100)[1].init, variables["params"])
+    assert z.shape == (2, 10 if config.method == "supervised" else network.projector.out)
+    assert len(RECIPES[config.views]) >= 2
 
 
 def test_epochs_replace_the_steps_of_a_preset():
@@ -48,6 +76,14 @@ def test_epochs_replace_the_steps_of_a_preset():
         ({"seed": -1}, "seed must be a whole number of at least 0"),
         ({"target": "ema", "method": "vicreg", "hyper": {}}, "vicreg has no target network"),
         ({"hyper": {"lambda": 3}}, "isoloss has no hyper-parameter 'lambda'"),
+        ({"hyper": {"alpha": "half"}}, "hyper-parameter alpha of isoloss must be a finite number, got 'half'"),
+        ({"hyper": {"alpha": math.nan}}, "hyper-parameter alpha of isoloss must be a finite number, got nan"),
+        ({"hyper": {"order": 2.5}, "method": "mec", "target": None}, "hyper-parameter order of mec must be a whole number of at least 1"),
+        ({"hyper": 3}, "hyper must hold hyper-parameters by name, got 3"),
+        ({"projector": (16,)}, r"projector must be the two widths \(hidden, output\), got \(16,\)"),
+        ({"projector": (16, 0)}, "projector must be a whole number of at least 1, got 0"),
+        ({"dataset": 3}, "dataset must be a text, got 3"),
+        ({"batch_size": None}, "batch_size must be a whole number of at least 2, got None"),
         ({"stepps": 3}, "a run has no setting 'stepps'"),
     ],
 )
@@ -59,3 +95,48 @@ def test_a_bad_setting_is_named_with_what_was_wanted(changes, message):
 def test_a_config_cannot_be_changed_by_accident():
     with pytest.raises(dataclasses.FrozenInstanceError):
         preset("digits-vicreg").steps = 3
+
+
+def one_field():
+    """A setting that a config has, or one that it has not, with any JSON value."""
+    names = st.sampled_from([field.name for field in dataclasses.fields(Config)]) | st.text(max_size=3)
+    words = st.sampled_from(["vicreg", "byol", "supervised", "ema", "none", "resnet18", "mlp", "pmap", "lars", "cifar", "digits"])
+    plain = st.none() | st.booleans() | st.integers(-2, 300) | st.floats() | st.text(max_size=4) | words
+    hyper = st.dictionaries(st.sampled_from(["decay", "eps", "alpha", "distance", "target", "order", "x"]), plain, max_size=2)
+    return st.tuples(names, plain | st.lists(plain, max_size=3) | hyper) | st.tuples(st.just("hyper"), hyper)
+
+
+@settings(max_examples=500, deadline=None)
+@given(changes=st.lists(one_field(), max_size=3))
+def test_any_settings_are_a_config_or_one_line(changes):
+    fields = {**preset("digits-isoloss").to_json(), **dict(changes)}
+    config = outcome(Config.from_json, fields)
+    assert config is None or Config.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+def outcome(read, *arguments):
+    """The config, or None with an error of one line."""
+    try:
+        return read(*arguments)
+    except (ConfigError, FolderError) as error:
+        message = str(error)
+    assert message.isprintable()
+    return None
+
+
+SAVED = json.dumps(preset("digits-isoloss").to_json()).encode()
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    place=st.floats(0, 1),
+    gone=st.sampled_from([0, 1, 4, 40, 4000]),
+    new=st.binary(max_size=6) | st.sampled_from([b"null", b"[]", b"{}", b"1e999"]),
+)
+def test_a_damaged_config_file_is_a_config_or_one_line(place, gone, new, tmp_path_factory):
+    at = int(place * len(SAVED))
+    path = tmp_path_factory.getbasetemp() / "damaged-config"
+    path.mkdir(exist_ok=True)
+    (path / "config.json").write_bytes(SAVED[:at] + new + SAVED[at + gone :])
+    config = outcome(RunFolder(path).read_config)
+    assert config is None or isinstance(config, Config)

@@ -4,6 +4,7 @@ A row is a function of the method's hyper-parameters with the published values a
 """
 
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -49,7 +50,7 @@ METHODS: dict[str, Callable[..., Method]] = {
 }
 
 
-def build(name: str, *, target: str | None = None, **hyper: Any) -> Method:
+def build(name: str, /, *, target: str | None = None, **hyper: Any) -> Method:
     """The method called `name` with these hyper-parameters.
 
     Args:
@@ -69,4 +70,19 @@ def build(name: str, *, target: str | None = None, **hyper: Any) -> Method:
     unknown = sorted(set(hyper) - set(known))
     if unknown:
         raise ValueError(f"{name} has no hyper-parameter {unknown[0]!r}; it has {', '.join(known) or 'none'}")
+    for key, value in hyper.items():
+        check_kind(f"hyper-parameter {key} of {name}", value, known[key].default)
     return row(**hyper)
+
+
+def check_kind(what: str, value: Any, default: Any) -> None:
+    """Raise ValueError unless a hyper-parameter is a value of the kind of its default: a name, a whole number or a finite number."""
+    if isinstance(default, str):
+        good, wanted = isinstance(value, str), "a name"
+    elif isinstance(default, int):
+        good, wanted = isinstance(value, int) and not isinstance(value, bool) and value >= 1, "a whole number of at least 1"
+    else:
+        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        good, wanted = number or (value is None and default is None), "a finite number"
+    if not good:
+        raise ValueError(f"{what} must be {wanted}, got {value!r}")

@@ -67,7 +67,7 @@ TAR = [tar_bytes(cifar100_members()[0], mode) for mode in ("w:gz", "w")]
 IMAGE = {kind: encoded(lambda file, kind=kind: Image.fromarray(picture(0)).save(file, kind)) for kind in ("PNG", "JPEG", "WEBP")}
 
 
-@cases(700)
+@cases(400)
 @given(content=st.sampled_from(NPZ), changes=st.lists(edits(), min_size=1, max_size=3))
 def test_damaged_npz_files(content, changes, tmp_path, cache):
     path = tmp_path / "set.npz"
@@ -91,7 +91,7 @@ def test_arrays_of_any_shape_and_type(kind, shape, labels, missing, test, tmp_pa
     outcome(f"npz:{tmp_path}/set.npz", cache)
 
 
-@cases(500)
+@cases(300)
 @given(content=st.sampled_from(TAR), changes=st.lists(edits(), min_size=1, max_size=3))
 def test_damaged_archives(content, changes, tmp_path, cache):
     (tmp_path / "cifar-100-binary.tar.gz").write_bytes(apply(content, changes))
