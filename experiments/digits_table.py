@@ -1,13 +1,16 @@
 """What the digits presets reach: the protocol's accuracies of every method beside a random encoder and raw pixels.
 
 Claim     `digits-isoloss` reaches 97 % with 10 labels per class and 92 % with 2 (mean of seeds 0-4), every other method of the first
-          table 93 % with 10 (mean of seeds 0-2), none of them with a collapsed embedding (RankMe above 4).
+          table 93 % with 10 (mean of seeds 0-2); every method of the second table does better than raw pixels with 10 labels per class.
+          None has a collapsed embedding (RankMe above 4).
 Command   python experiments/digits_table.py            (--quick: isoloss and vicreg for 60 steps, and no bounds)
+          python experiments/digits_table.py --methods second --seeds 1
 Expected  the bounds above; raw pixels about 89 % with 10 labels per class, a random encoder about 86 %.
 Measured  the table in the README.
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,11 @@ import _script
 from runs import digits_run
 
 FIRST = ("isoloss", "vicreg", "barlow_twins", "simclr", "byol", "simsiam", "directpred", "directcopy", "supervised")
+SECOND = (
+    "vicreg_logdet", "vicreg_pairdist", "byol_logdet", "byol_pairdist", "spectral_contrastive", "mec", "matrix_ssl", "corinfomax",
+    "total_coding_rate", "emp_ssl", "mmcr", "w_mse", "ssl_hsic", "lejepa",
+)  # fmt: skip
+GROUPS = {"first": FIRST, "second": SECOND}
 BOUNDS = {"isoloss": {"2": 0.92, "10": 0.97}}
 OTHERS = {"10": 0.93}
 LOWEST_RANKME = 4.0
@@ -36,7 +44,7 @@ def score_row(name: str, scores: list[dict[str, Any]]) -> dict[str, Any]:
     return row
 
 
-def table(methods: list[str], seeds: dict[str, int], **changes: Any) -> list[dict[str, Any]]:
+def table(methods: Sequence[str], seeds: dict[str, int], **changes: Any) -> list[dict[str, Any]]:
     """One row per method, then the random encoders and raw pixels."""
     rows, random, raw = [], [], None
     for method in methods:
@@ -82,11 +90,11 @@ def draw(path: Path, rows: list[dict[str, Any]]) -> None:
 
 def misses(rows: list[dict[str, Any]]) -> list[str]:
     """What falls short of its bound."""
-    found = []
+    found, above_raw = [], {"10": rows[-1]["10 labels per class"] / 100}
     for row in rows[:-2]:
-        for n, bound in BOUNDS.get(row["method"], OTHERS).items():
+        for n, bound in BOUNDS.get(row["method"], above_raw if row["method"] in SECOND else OTHERS).items():
             if row[f"{n} labels per class"] < 100 * bound:
-                found.append(f"{row['method']} with {n} labels per class {row[f'{n} labels per class']:.1f} % < {100 * bound:.0f} %")
+                found.append(f"{row['method']} with {n} labels per class {row[f'{n} labels per class']:.1f} % < {100 * bound:.1f} %")
         if row["RankMe"] < LOWEST_RANKME:
             found.append(f"{row['method']} has RankMe {row['RankMe']:.1f}")
     return found
@@ -94,13 +102,14 @@ def misses(rows: list[dict[str, Any]]) -> list[str]:
 
 def main() -> int:
     """Train what is missing, print the table, write CSV and PNG."""
-    options = _script.arguments(__doc__, "digits_table", methods=",".join(FIRST), seeds=3)
-    methods = ["isoloss", "vicreg"] if options.quick else options.methods.split(",")
+    options = _script.arguments(__doc__, "digits_table", methods="first", seeds=3)
+    methods = ["isoloss", "vicreg"] if options.quick else GROUPS.get(options.methods) or options.methods.split(",")
     changes: dict[str, Any] = {"steps": 60, "cache": options.out / "runs"} if options.quick else {}
     seeds = {"isoloss": 5} if not options.quick else {}
     rows = table(methods, {m: seeds.get(m, 1 if options.quick else options.seeds) for m in methods}, **changes)
-    _script.write_csv(options.out / "digits_table.csv", rows)
-    draw(options.out / "digits_table.png", rows)
+    stem = "digits_table" + (f"_{options.methods}" if options.methods == "second" else "")
+    _script.write_csv(options.out / f"{stem}.csv", rows)
+    draw(options.out / f"{stem}.png", rows)
     print(markdown(rows))
     if options.quick:
         return _script.verdict(all(row["10 labels per class"] > 50 for row in rows), "a quick run trains, evaluates and draws")
