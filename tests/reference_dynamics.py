@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import mpmath
 import numpy as np
+from scipy.integrate import solve_ivp
 
 from sslx import dynamics, losses
 from sslx.dynamics._simulate import exact_batch
@@ -42,6 +43,11 @@ SOLVED = {
     "no stop noise": (dynamics.euclidean_no_stop_gradient(noise=(0.1, 0.05)), cubic(0.5, kappa(0.1), 2, kappa(0.05)), [0] * 6),
     "wrong stop": (dynamics.euclidean_wrong_stop_gradient(noise=(0.1, 0.3)), lambda x: x * (x - kappa(0.3)), [0, 0, 0, 0, np.inf, np.inf]),
     "no predictor": (dynamics.euclidean_no_predictor(noise=(0.3, 0.2)), lambda x: -2 * mpmath.mpf(0.3) ** 2 * x, [0] * 6),
+    "balanced": (
+        dynamics.directpred_balanced(tau=0.9, noise=0.2, weight_decay=0.1),
+        cubic(0.5, kappa(0.2), 0.9, 0.1),
+        [0, 0] + [(0.9 + (0.81 - 0.4 * 1.04) ** 0.5) / 2.08] * 4,
+    ),
     "normalised": (
         dynamics.euclidean_normalised(noise=(0.1, 0.0)),
         lambda x: x * (1 - x) * (kappa(0.1) * x + mpmath.mpf(0.1) ** 2),
@@ -58,6 +64,13 @@ def relative_error(velocity, t, lam0, lam):
         pieces = mpmath.linspace(low, high, int(abs(high - low) / 2) + 2)
         elapsed = mpmath.quad(lambda u: mpmath.exp(u) / velocity(mpmath.exp(u)), pieces)
         return abs(float((mpmath.mpf(t) - elapsed) * velocity(mpmath.mpf(lam)) / mpmath.mpf(lam)))
+
+
+def integrate(flow, times, start):
+    """An adaptive integration that knows only the velocity."""
+    velocity = jax.jit(lambda x: flow.velocity(x.reshape(start.shape)).ravel())
+    path = solve_ivp(lambda _, x: np.asarray(velocity(x)), (0, float(times[-1])), np.ravel(start), "DOP853", times, rtol=1e-12, atol=1e-13)
+    return path.y.T.reshape(len(times), *start.shape)
 
 
 def network(key, s, inputs):

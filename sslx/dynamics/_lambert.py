@@ -113,17 +113,30 @@ def one_plus_omega(x: Array, below: Array) -> Array:
     """1 + y, elementwise, where y solves  y + ln y = x  (`below` False: y > 0, any real x) or where y in [-1, 0) solves
     -(1 + y + ln(-y)) = x >= 0  (`below` True): both are 1 + W_0(+-e^c), for any c = x or -1 - x that a float can hold.
 
-    Newton's iteration runs in v = ln|y|; two steps of fifth order suffice from a guess that is right to 0.1.
+    The iteration runs in v = ln|y|: a seed in single precision, and one step of third order from it. Near y = -1, where v has lost its
+    digits, 9 terms of the series serve.
     """
-    sign = jnp.where(below, -1.0, 1.0).astype(x.dtype)
-    c = jnp.maximum(jnp.where(below, -1 - x, x), -1000.0)
-    q = jnp.sqrt(2 * jnp.where(below, jnp.minimum(x, 3.0), 1.0))
-    near = below & (q < _SERIES_REACH)
-    v = jnp.where(near, -1.0, jnp.where(below, jnp.where(q < 2.4, c + 1 - _near_branch(q, 5), c), _omega_guess(c)))
-    c = jnp.where(near, -2.0, c)
-    v, _ = _exponential_step(v, c, sign)
-    v, y = _exponential_step(v, c, sign)
-    return jnp.where(near, _near_branch(jnp.minimum(q, _SERIES_REACH)), 1 + jnp.where(c > 1, c - v, y))
+    sign = jnp.where(below, -1.0, 1.0)
+    near = below & (x < 0.005)
+    c = jnp.where(near, -2.0, jnp.maximum(jnp.where(below, -1 - x, x), -1000.0))
+    v = _single_precision_seed(c.astype(jnp.float32), below, sign.astype(jnp.float32)).astype(x.dtype)
+    e = sign.astype(x.dtype) * jnp.exp(v)
+    inverse = 1 / (1 + e)
+    a = (c - v - e) * inverse
+    step = a * (1 - a * e * inverse / 2)
+    y = e * (1 + step * (1 + step / 2))
+    series = _near_branch(jnp.sqrt(2 * jnp.where(near, x, 0.0)), 9)
+    return jnp.where(near, series, 1 + jnp.where(c > 1, c - (v + step), y))
+
+
+def _single_precision_seed(c: Array, below: Array, sign: Array) -> Array:
+    """v with  sign e^v + v = c  to single precision: one step of fifth order from a guess that is right to 0.1."""
+    q = jnp.sqrt(2 * jnp.clip(jnp.where(below, -1 - c, 1.0), 0.0, 3.0))
+    v = jnp.where(below, jnp.where(q < 2.4, c + 1 - _near_branch(q, 5), c), _omega_guess(c))
+    e = sign * jnp.exp(v)
+    inverse = 1 / (1 + e)
+    a, p = (c - v - e) * inverse, e * inverse / 2
+    return v + a * (1 + a * p * (-1 + a * ((2 * p - 1 / 3) + a * (p * (5 / 3 - 5 * p) - 1 / 12))))
 
 
 def _omega_guess(c: Array) -> Array:
@@ -134,15 +147,5 @@ def _omega_guess(c: Array) -> Array:
 
 
 def _rough_log(x: Array) -> Array:
-    """ln x to 0.03, read off the bits of a positive float."""
-    bits, bias, integer = (52, 1023, jnp.int64) if x.dtype == jnp.float64 else (23, 127, jnp.int32)
-    return math.log(2) * (lax.bitcast_convert_type(x, integer).astype(x.dtype) * 2.0**-bits - (bias - 0.043))
-
-
-def _exponential_step(v: Array, c: Array, sign: Array) -> tuple[Array, Array]:
-    """One step of fifth order towards  sign e^v + v = c : the new v, and sign e^v to third order in the step."""
-    e = sign * jnp.exp(v)
-    inverse = 1 / (1 + e)
-    a, p = (c - v - e) * inverse, e * inverse / 2
-    step = a * (1 + a * p * (-1 + a * ((2 * p - 1 / 3) + a * (p * (5 / 3 - 5 * p) - 1 / 12))))
-    return v + step, e * (1 + step * (1 + step / 2))
+    """ln x to 0.03, read off the bits of a positive float32."""
+    return math.log(2) * (lax.bitcast_convert_type(x, jnp.int32).astype(x.dtype) * 2.0**-23 - (127 - 0.043))

@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.integrate import solve_ivp
 
 import reference_dynamics as reference
 from sslx import dynamics
@@ -15,8 +14,30 @@ TIMES = jnp.asarray([0.0, 0.05, 0.7, 3.0, 12.0])
 PAIR_START = jnp.asarray([0.3, 1.9])
 BARLOW_START = jnp.asarray([1e-3, 0.2, 0.7, 1.1, 0.4, 0.6])
 BARLOW_GAMMA = jnp.asarray([0.15, 0.04, -0.03, 0.1, 0.0, 0.09])
+LAYERS_START = jnp.asarray([0.8, 1.1, 0.5, 0.3, 0.4, 0.2, 0.5, 0.9])
+
+
+def flattened(flow, per_mode):
+    """A flow of [..., per_mode, M] as one of [..., per_mode M]."""
+
+    def shaped(x):
+        return x.reshape(*x.shape[:-1], per_mode, -1)
+
+    def flat(x):
+        return x.reshape(*x.shape[:-2], -1)
+
+    return dynamics.EigenFlow(
+        lambda x: flat(flow.velocity(shaped(x))),
+        lambda t, x: flat(flow.solution(t, shaped(x))),
+        lambda t, x: flow.invariant(t, shaped(x)),
+        lambda x: flat(flow.fixed_points(shaped(x))),
+    )
+
+
 COUPLED = {
     "barlow twins": (dynamics.barlow_twins(BARLOW_GAMMA), BARLOW_START),
+    "infonce": (dynamics.infonce(jnp.asarray([0.2, -0.3, 0.05])), jnp.asarray([1e-3, 1.4, 0.3])),
+    "infonce, two layers": (flattened(dynamics.infonce_two_layer(jnp.asarray([0.03, -0.3, 0.05, -0.2])), 2), LAYERS_START),
     "cosine linearised": (dynamics.cosine_linearised(), jnp.asarray([0.9, 1.0, 1.15])),
     "cosine pair": (dynamics.cosine_pair(alpha=1.0), PAIR_START),
     "iso cosine pair": (dynamics.iso_cosine_pair(), PAIR_START),
@@ -31,6 +52,10 @@ UNSOLVED = {
     "directpred decay": (
         dynamics.directpred(predictor_lr=0.7, tau=0.9, noise=0.2, weight_decay=0.1),
         jnp.asarray([[0.6, 0.9, 0.8], [0.6, 1.2, 1.0]]),
+    ),
+    "directpred target": (
+        dynamics.directpred_ema(predictor_lr=0.7, rate=0.4, noise=0.2, weight_decay=0.1),
+        jnp.asarray([[0.6, 0.9, 0.8], [0.8, 1.1, 1.0], [0.8, 1.0, 1.2]]),
     ),
     "mean field": (dynamics.cosine_mean_field(), jnp.asarray([0.3, 1.9, 0.8])),
     "iso mean field decay": (dynamics.iso_cosine_mean_field(weight_decay=0.04), jnp.asarray([0.3, 1.9, 0.8])),
@@ -104,13 +129,6 @@ def test_invariant_is_constant(name):
     np.testing.assert_allclose(constant, constant[0], rtol=1e-10, atol=1e-10)
 
 
-def integrate(flow, times, start):
-    """An adaptive integration that knows only the velocity."""
-    velocity = jax.jit(lambda x: flow.velocity(x.reshape(start.shape)).ravel())
-    path = solve_ivp(lambda _, x: np.asarray(velocity(x)), (0, float(times[-1])), np.ravel(start), "DOP853", times, rtol=1e-12, atol=1e-13)
-    return path.y.T.reshape(len(times), *start.shape)
-
-
 @pytest.mark.parametrize("name", SOLVED)
 def test_agrees_with_an_adaptive_integration_of_the_velocity(name):
     """Modes that blow up aside, which an integration cannot pass."""
@@ -118,7 +136,7 @@ def test_agrees_with_an_adaptive_integration_of_the_velocity(name):
     solved = along(name)["lam"]
     kept = np.isfinite(solved).all(0)
     start = jnp.where(kept, start, 0.5)
-    np.testing.assert_allclose(solved[:, kept], integrate(flow, TIMES, start)[:, kept], rtol=1e-8, atol=1e-8)
+    np.testing.assert_allclose(solved[:, kept], reference.integrate(flow, TIMES, start)[:, kept], rtol=1e-8, atol=1e-8)
 
 
 @pytest.mark.parametrize("name", reference.SOLVED)
@@ -202,7 +220,7 @@ def test_unsolved_flow_keeps_its_invariant_and_reaches_its_fixed_point(name):
     flow, start = UNSOLVED[name]
     assert flow.solution is None
     times = jnp.asarray([0.0, 1.0, 8.0, 100.0])
-    lam = integrate(flow, times, start)
+    lam = reference.integrate(flow, times, start)
     np.testing.assert_allclose(flow.invariant(times[:3], lam[:3]), flow.invariant(0.0, start), rtol=1e-8)
     fixed = flow.fixed_points(start)
     np.testing.assert_allclose(flow.velocity(fixed), 0, atol=1e-12)

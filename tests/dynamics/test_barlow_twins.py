@@ -89,8 +89,37 @@ def test_small_generic_start_behaves_like_its_aligned_one():
     np.testing.assert_allclose(slope, 0.5, atol=0.1)
 
 
+def test_training_follows_the_solution_at_first_order():
+    """Gradient descent on the loss of an actual linear network, t = learning_rate steps: error in log-log slope 1 +- 0.1."""
+    gamma, v = jnp.linalg.eigh(GAMMA)
+    s0 = jnp.asarray([0.3, 0.2, 0.4, 0.1, 0.05])
+    gradient = jax.grad(lambda w: unnormalised_barlow_twins(X @ w.T, X2 @ w.T))
+    exact = dynamics.barlow_twins(gamma).solution(0.2, s0)
+    rates, errors = np.asarray([4e-3, 2e-3, 1e-3]), []
+    for rate in rates:
+        w, _ = jax.lax.scan(lambda w, _, rate=rate: (w - rate * gradient(w), None), s0[:, None] * v.T, length=round(0.2 / rate))
+        errors.append(np.max(np.abs(jnp.diagonal(w @ v) - exact)))
+    np.testing.assert_allclose(np.polyfit(np.log(rates), np.log(errors), 1)[0], 1, atol=0.1)
+
+
+def test_kernel_form_agrees_with_the_primal_one():
+    """gamma, the components of a new input and the final embedding to 1e-12, from the kernel alone."""
+    gamma, v = (a[..., ::-1] for a in jnp.linalg.eigh(GAMMA))
+    points = jnp.concatenate([X, X2])
+    new = jax.random.normal(jax.random.key(7), (9, 5))
+    got, components = dynamics.barlow_twins_kernel(points @ points.T, 4)
+    np.testing.assert_allclose(got, gamma[:4], rtol=1e-12)
+    primal, dual = v[:, :4].T @ new.T, components @ points @ new.T
+    sign = jnp.sign(jnp.sum(primal * dual, axis=1, keepdims=True))  # eigenvectors have none
+    np.testing.assert_allclose(sign * dual, primal, atol=1e-12)
+    final = dynamics.barlow_twins(got).fixed_points(got)[1][:, None]
+    np.testing.assert_allclose(sign * final * dual, primal / jnp.sqrt(gamma[:4, None]), atol=1e-12)
+
+
 def test_bad_input_is_told_apart(without_typing_hook):
     with pytest.raises(ValueError, match=r"w0 must have shape \[d, N\] with d <= N, got \(4, 3\)"):
         dynamics.barlow_twins_init(jnp.ones((4, 3)), jnp.eye(3))
     with pytest.raises(ValueError, match="gamma_matrix must have shape"):
         dynamics.barlow_twins_init(jnp.ones((2, 3)), jnp.eye(4))
+    with pytest.raises(ValueError, match=r"kernel must be \[2n, 2n\] with 2n >= modes, got \(3, 3\) and modes=1"):
+        dynamics.barlow_twins_kernel(jnp.eye(3), 1)
