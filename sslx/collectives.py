@@ -5,6 +5,7 @@ The rule of the house: a loss reduces *moments* or gathers embeddings here, and 
 global and `axis_name` stays None.
 """
 
+from collections.abc import Callable
 from typing import TypeVar
 
 import jax
@@ -39,6 +40,14 @@ def axis_size(axis_name: AxisName) -> int:
 def axis_index(axis_name: AxisName) -> Array | int:
     """Index of this device along `axis_name`, 0 without an axis."""
     return 0 if axis_name is None else jax.lax.axis_index(axis_name)
+
+
+def map_rows(f: Callable[..., Array], rows: tuple[Array, ...], chunk: int | None) -> Array:
+    """f of all rows at once, or `chunk` rows at a time, made again for the gradient, so that memory grows with the chunk.
+
+    f takes rows [N, ...] or a single one [...].
+    """
+    return f(*rows) if chunk is None else lax.map(lambda row: jax.checkpoint(f)(*row), rows, batch_size=chunk)
 
 
 def row_indices(x: Array, axis_name: AxisName) -> Array:

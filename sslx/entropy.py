@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from sslx.checks import check_count, check_matrix, check_square
-from sslx.collectives import all_gather_if, pmean_if, row_indices
+from sslx.collectives import all_gather_if, map_rows, pmean_if, row_indices
 from sslx.linalg import logdet_shifted, symmetrise
 from sslx.moments import at_least_float32, centre, global_count, second_moment
 from sslx.typing import AxisName, Embedding, Matrix, Number, Scalar
@@ -67,7 +67,9 @@ def coding_rate(z: Embedding, beta: Number, *, axis_name: AxisName = None) -> Sc
     return logdet_shifted(beta * second_moment(z, axis_name=axis_name), 1.0) / 2
 
 
-def pairwise_entropy_isotropic(z: Embedding, variance: Number, *, lower: bool = True, axis_name: AxisName = None) -> Scalar:
+def pairwise_entropy_isotropic(
+    z: Embedding, variance: Number, *, lower: bool = True, chunk: int | None = None, axis_name: AxisName = None
+) -> Scalar:
     """Bound on the entropy of the mixture (1/N) sum_j N(z_j, variance I) from the distances of its centres.
 
     H = d/2 log(2 pi e variance) - 1/N sum_i log 1/N sum_j exp(-|z_i - z_j|^2 / (c variance)),
@@ -79,6 +81,7 @@ def pairwise_entropy_isotropic(z: Embedding, variance: Number, *, lower: bool = 
         z: centres of the components, [N, d].
         variance: variance of every component along every axis (not a standard deviation), [].
         lower: the lower bound if True, else the upper bound.
+        chunk: centres handled at a time, so that memory grows with chunk N and not with N^2; None takes all at once.
         axis_name: axis of a parallel map over which the centres are split; they are gathered over it.
 
     Returns:
@@ -91,9 +94,14 @@ def pairwise_entropy_isotropic(z: Embedding, variance: Number, *, lower: bool = 
     Reference: Kolchinsky and Tracey, "Estimating Mixture Entropy with Pairwise Distances", 2017, Entropy 19(7):361, arXiv 1706.02419.
     """
     check_matrix("z", z)
-    exponent = -_squared_distances(z, axis_name) / ((8 if lower else 2) * variance)
-    overlap = jax.nn.logsumexp(exponent, axis=1) - jnp.log(exponent.shape[1])
-    return (z.shape[1] * (LOG_TWO_PI_E + jnp.log(variance)) / 2) - pmean_if(jnp.mean(overlap), axis_name)
+    here = centre(z, axis_name=axis_name)  # distances do not see the mean, rounding does
+    everywhere = all_gather_if(here, axis_name)
+
+    def overlap(rows: Array, index: Array) -> Array:
+        return jax.nn.logsumexp(-_squared_distances(rows, index, everywhere) / ((8 if lower else 2) * variance), axis=-1)
+
+    overlaps = map_rows(overlap, (here, row_indices(here, axis_name)), chunk) - jnp.log(len(everywhere))
+    return (z.shape[1] * (LOG_TWO_PI_E + jnp.log(variance)) / 2) - pmean_if(jnp.mean(overlaps), axis_name)
 
 
 def median_squared_distance(z: Embedding, *, axis_name: AxisName = None) -> Scalar:
@@ -112,15 +120,13 @@ def median_squared_distance(z: Embedding, *, axis_name: AxisName = None) -> Scal
     """
     check_matrix("z", z)
     check_count("z", global_count(z, axis_name))
-    everywhere = lax.stop_gradient(all_gather_if(at_least_float32(z), axis_name))
+    everywhere = lax.stop_gradient(all_gather_if(centre(z, axis_name=axis_name), axis_name))
     first, second = jnp.triu_indices(len(everywhere), k=1)
-    return jnp.median(_squared_distances(everywhere, None)[first, second])
+    return jnp.median(_squared_distances(everywhere, jnp.arange(len(everywhere)), everywhere)[first, second])
 
 
-def _squared_distances(z: Embedding, axis_name: AxisName) -> Array:
-    """|z_i - z_j|^2 of the rows here (i) to the rows of all devices (j), exactly 0 for a row and itself."""
-    here = centre(z, axis_name=axis_name)  # distances do not see the mean, rounding does
-    everywhere = all_gather_if(here, axis_name)
-    cross = jnp.matmul(here, everywhere.T, precision=lax.Precision.HIGHEST)
-    square = jnp.sum(here**2, axis=1)[:, None] + jnp.sum(everywhere**2, axis=1) - 2 * cross
-    return jnp.where(row_indices(here, axis_name)[:, None] == jnp.arange(len(everywhere)), 0.0, jnp.maximum(square, 0.0))
+def _squared_distances(rows: Array, index: Array, everywhere: Array) -> Array:
+    """|z_i - z_j|^2 of some rows (i) to all rows (j), exactly 0 for a row and itself; `index` is i."""
+    cross = jnp.matmul(rows, everywhere.T, precision=lax.Precision.HIGHEST)
+    square = jnp.sum(rows**2, axis=-1)[..., None] + jnp.sum(everywhere**2, axis=1) - 2 * cross
+    return jnp.where(index[..., None] == jnp.arange(len(everywhere)), 0.0, jnp.maximum(square, 0.0))

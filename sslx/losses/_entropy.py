@@ -70,6 +70,7 @@ def vicreg_pairdist(
     sim_coeff: Number = 1.0,
     entropy_coeff: Number = 1.0,
     variance: Number | None = None,
+    chunk: int | None = None,
     axis_name: AxisName = None,
 ) -> tuple[Scalar, EntropyTerms]:
     """VICReg's invariance with the pairwise-distance entropy (a lower bound) in place of its variance and covariance terms.
@@ -86,6 +87,8 @@ def vicreg_pairdist(
         entropy_coeff: weight of the entropy per dimension.
         variance: width of the components; None takes the median of |z_i - z_j|^2 over i != j, divided by 8, of each view without gradient,
             not below 1e-8.
+        chunk: rows handled at a time, so that memory grows with chunk N and not with N^2; give `variance` too, because a median looks
+            at all pairs. None takes all at once.
         axis_name: axis of a parallel map over which the batch is split; embeddings are gathered over it.
 
     Returns:
@@ -98,7 +101,7 @@ def vicreg_pairdist(
     Reference: Shwartz-Ziv et al., 2023, arXiv 2303.00633; Kolchinsky and Tracey, 2017, arXiv 1706.02419; the weights are this library's.
     """
     invariance, _ = euclidean(z_a, z_b, stop_gradient="none", axis_name=axis_name)
-    entropy = _pairdist(z_a, variance, axis_name) + _pairdist(z_b, variance, axis_name)
+    entropy = _pairdist(z_a, variance, chunk, axis_name) + _pairdist(z_b, variance, chunk, axis_name)
     return _combine(invariance, entropy / (2 * z_a.shape[1]), sim_coeff, entropy_coeff)
 
 
@@ -151,6 +154,7 @@ def byol_pairdist(
     sim_coeff: Number = 1.0,
     entropy_coeff: Number = 1.0,
     variance: Number | None = None,
+    chunk: int | None = None,
     axis_name: AxisName = None,
 ) -> tuple[Scalar, EntropyTerms]:
     """BYOL's cosine loss, one order of the views, with the pairwise-distance entropy of the online embedding.
@@ -166,6 +170,7 @@ def byol_pairdist(
         sim_coeff: weight of the invariance term.
         entropy_coeff: weight of the entropy per dimension.
         variance: width of the components; None takes it from the batch as in `vicreg_pairdist`.
+        chunk: rows handled at a time, as in `vicreg_pairdist`.
         axis_name: axis of a parallel map over which the batch is split; embeddings are gathered over it.
 
     Returns:
@@ -179,15 +184,15 @@ def byol_pairdist(
     """
     check_pair("p", p, "z_online", z_online)
     invariance, _ = cosine(p, z, axis_name=axis_name)
-    return _combine(invariance, _pairdist(z_online, variance, axis_name) / z_online.shape[1], sim_coeff, entropy_coeff)
+    entropy = _pairdist(z_online, variance, chunk, axis_name)
+    return _combine(invariance, entropy / z_online.shape[1], sim_coeff, entropy_coeff)
 
 
-def _pairdist(z: Embedding, variance: Number | None, axis_name: AxisName) -> Scalar:
+def _pairdist(z: Embedding, variance: Number | None, chunk: int | None, axis_name: AxisName) -> Scalar:
     check_count("the batch", global_count(z, axis_name))
     if variance is None:
-        width = jnp.maximum(median_squared_distance(z, axis_name=axis_name) / 8, SMALLEST_VARIANCE)
-        return pairwise_entropy_isotropic(z, lax.stop_gradient(width), axis_name=axis_name)
-    return pairwise_entropy_isotropic(z, variance, axis_name=axis_name)
+        variance = lax.stop_gradient(jnp.maximum(median_squared_distance(z, axis_name=axis_name) / 8, SMALLEST_VARIANCE))
+    return pairwise_entropy_isotropic(z, variance, chunk=chunk, axis_name=axis_name)
 
 
 def _combine(invariance: Scalar, entropy: Scalar, sim_coeff: Number, entropy_coeff: Number) -> tuple[Scalar, EntropyTerms]:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from sslx.checks import check_count, check_pair
-from sslx.collectives import all_gather_if, pmean_if, row_indices
+from sslx.collectives import all_gather_if, map_rows, pmean_if, row_indices
 from sslx.linalg import l2_normalise
 from sslx.moments import at_least_float32, global_count, gram
 from sslx.typing import AxisName, Embedding, Number, Scalar
@@ -72,6 +72,4 @@ def _spread(anchors: Array, rows: Array, views: tuple[Array, Array], temperature
     def spread_of(anchor: Array, row: Array) -> Array:
         return log_sum(jnp.matmul(anchor, others.T, precision=lax.Precision.HIGHEST), row)
 
-    if chunk is None:
-        return spread_of(anchors, rows)
-    return lax.map(lambda x: jax.checkpoint(spread_of)(*x), (anchors, rows), batch_size=chunk)
+    return map_rows(spread_of, (anchors, rows), chunk)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from sslx.checks import check_count, check_pair
-from sslx.collectives import all_gather_if, pmean_if, row_indices
+from sslx.collectives import all_gather_if, map_rows, pmean_if, row_indices
 from sslx.linalg import safe_reciprocal_norm
 from sslx.moments import at_least_float32, global_count
 from sslx.typing import AxisName, Embedding, Number, Scalar
@@ -20,7 +20,7 @@ class SpectralContrastiveTerms(NamedTuple):
 
 
 def spectral_contrastive(
-    z_a: Embedding, z_b: Embedding, *, mu: Number = 1.0, axis_name: AxisName = None
+    z_a: Embedding, z_b: Embedding, *, mu: Number = 1.0, chunk: int | None = None, axis_name: AxisName = None
 ) -> tuple[Scalar, SpectralContrastiveTerms]:
     """Spectral contrastive loss, in the convention of its official code, with the negatives of the whole batch.
 
@@ -33,6 +33,7 @@ def spectral_contrastive(
         z_a: embeddings of the first view, [N, d].
         z_b: embeddings of the second view, [N, d].
         mu: square of the largest length of a row.
+        chunk: rows of z_a handled at a time, so that memory grows with chunk N and not with N^2; None takes all at once.
         axis_name: axis of a parallel map over which the batch is split; embeddings are gathered over it.
 
     Returns:
@@ -49,11 +50,16 @@ def spectral_contrastive(
     count = global_count(z_a, axis_name)
     check_count("z_a", count)
     a, b = _clip(z_a, mu), _clip(z_b, mu)
-    square = jnp.matmul(a, all_gather_if(b, axis_name).T, precision=lax.Precision.HIGHEST) ** 2
-    is_pair = row_indices(a, axis_name)[:, None] == jnp.arange(count)
+    everywhere = all_gather_if(b, axis_name)
+
+    def negatives(row: Array, index: Array) -> Array:
+        square = jnp.matmul(row, everywhere.T, precision=lax.Precision.HIGHEST) ** 2
+        return jnp.sum(jnp.where(index[..., None] == jnp.arange(count), 0.0, square), axis=-1)
+
+    squares = map_rows(negatives, (a, row_indices(a, axis_name)), chunk)
     terms = SpectralContrastiveTerms(
         alignment=pmean_if(-2 * jnp.mean(jnp.sum(a * b, axis=1)) / mu, axis_name),
-        uniformity=pmean_if(jnp.sum(jnp.where(is_pair, 0.0, square)) / (len(a) * (count - 1) * mu), axis_name),
+        uniformity=pmean_if(jnp.mean(squares) / ((count - 1) * mu), axis_name),
     )
     return terms.alignment + terms.uniformity, terms
 
