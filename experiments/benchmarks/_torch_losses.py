@@ -93,6 +93,16 @@ def vicreg_pairdist(a: Tensor, b: Tensor, constants: dict) -> Tensor:
     return (a - b).pow(2).sum(1).mean() - (pairwise_entropy(a) + pairwise_entropy(b)) / (2 * a.shape[1])
 
 
+def byol_logdet(a: Tensor, b: Tensor, constants: dict) -> Tensor:
+    """a stands for the prediction and for the projection; weights 1 and 1."""
+    return cosine(a, b, constants) - half_logdet(a - a.mean(0), 1.0) / a.shape[1]
+
+
+def byol_pairdist(a: Tensor, b: Tensor, constants: dict) -> Tensor:
+    """a stands for the prediction and for the projection; weights 1 and 1."""
+    return cosine(a, b, constants) - pairwise_entropy(a) / a.shape[1]
+
+
 def series_trace(c: Tensor) -> Tensor:
     """tr of the first four terms of log(I + c), by repeated products."""
     power, total = c, torch.zeros_like(c)
@@ -125,6 +135,34 @@ def emp_ssl(a: Tensor, b: Tensor, constants: dict) -> Tensor:
 def mmcr(a: Tensor, b: Tensor, constants: dict) -> Tensor:
     """lam = 0."""
     return -torch.linalg.svdvals((F.normalize(a) + F.normalize(b)) / 2).sum()
+
+
+def whiten(z: Tensor, eps: float) -> Tensor:
+    """By the Cholesky factor of the shrunken covariance."""
+    z = z - z.mean(0)
+    cov = (1 - eps) * z.T @ z / (len(z) - 1) + eps * torch.eye(z.shape[1], device=z.device)
+    return torch.linalg.solve_triangular(torch.linalg.cholesky(cov), z.T, upper=False).T
+
+
+def w_mse(a: Tensor, b: Tensor, constants: dict) -> Tensor:
+    """The whole batch at once, shrunken by 0.1."""
+    return 2 - 2 * F.cosine_similarity(whiten(a, 0.1), whiten(b, 0.1)).mean()
+
+
+def ssl_hsic(a: Tensor, b: Tensor, constants: dict) -> Tensor:
+    """On given random features, gamma = 3."""
+    n, z = len(a), torch.stack([a, b])
+    phi, psi = ((2 / 512) ** 0.5 * torch.cos(z @ constants[f"frequencies_{x}"].T + constants[f"phases_{x}"]) for x in "ab")
+    hsic_zy = phi.sum(0).pow(2).sum(1).mean() / 2 - phi.mean((0, 1)).pow(2).sum()
+    left, right = (f.flatten(0, 1) - f.mean((0, 1)) for f in (phi, psi))
+    return 3 * torch.linalg.norm(left.T @ right / (2 * n)) - hsic_zy
+
+
+def lejepa(a: Tensor, b: Tensor, constants: dict) -> Tensor:
+    """lam = 0.02."""
+    centre = (a + b) / 2
+    invariance = ((a - centre).pow(2).mean() + (b - centre).pow(2).mean()) / 2
+    return 0.98 * invariance + 0.01 * (sigreg(a, b, constants) + sigreg(b, a, constants))
 
 
 def sigreg(a: Tensor, b: Tensor, constants: dict) -> Tensor:
@@ -161,6 +199,7 @@ LOSSES = {
     f.__name__: f
     for f in (
         vicreg, barlow_twins, nt_xent, spectral_contrastive, euclidean, cosine, iso_euclidean, iso_cosine, vicreg_logdet,
-        vicreg_pairdist, mec, total_coding_rate, emp_ssl, mmcr, sigreg, corinfomax, matrix_ssl,
+        vicreg_pairdist, byol_logdet, byol_pairdist, mec, total_coding_rate, emp_ssl, mmcr, w_mse, ssl_hsic, sigreg, lejepa, corinfomax,
+        matrix_ssl,
     )
 }  # fmt: skip
