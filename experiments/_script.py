@@ -34,12 +34,12 @@ mpl.rcParams.update(
 )
 
 
-def arguments(description: str | None, default_out: str, **extra: str | int | float) -> argparse.Namespace:
+def arguments(description: str | None, default_out: str, *, seed: int = 0, **extra: str | int | float) -> argparse.Namespace:
     """`quick`, `out` (a folder, made here) and `seed` from the command line, and the script's own options as name=default."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a smaller run that takes seconds")
     parser.add_argument("--out", type=Path, default=Path("runs/experiments") / default_out, help="folder for the CSV and PNG")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=seed)
     for name, default in extra.items():
         parser.add_argument(f"--{name}", type=type(default), default=default, help=f"default: {default}")
     options = parser.parse_args()

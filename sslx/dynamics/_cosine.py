@@ -1,9 +1,10 @@
 """Eigenmode flows of the cosine losses: the modes couple through the norms, and pull one another to one common size.
 
-Setting and symbols as for the Euclidean flows (isotropic Gaussian input, W_P = F^alpha, lam = s^alpha), but the state is s [..., M],
-the eigenvalues of F = W W^T, and there is no augmentation noise. With z_m = sqrt(s_m) y_m, y ~ N(0, I), and D = diag(lam) the flows are
-averages of z_k^2 z_m^2 / (||D z||^p ||z||^q), here by quadrature, exact for any M. Time is that of gradient flow at unit rate on
--cos(W_P z_1, z_2): gradient descent on 2 - 2 cos advances t by 2 learning_rate per step.
+Setting and symbols as for the Euclidean flows (isotropic Gaussian input and augmentation noise, W_P = F^alpha, lam = s^alpha), but
+the state is s [..., M], the eigenvalues of F = W W^T. The views z_1 (online) and z_2 (target) of mode m have covariance s_m and
+variances (1 + noise_i^2) s_m; with D = diag(lam) the flows are averages of products of four of them over ||D z_1||^p ||z_2||^q, here by
+quadrature, exact for any M. Without noise z_1 = z_2 = z, which is how the equations are written below. Time is that of gradient flow
+at unit rate on -cos(W_P z_1, z_2): gradient descent on 2 - 2 cos advances t by 2 learning_rate per step.
 
 Accuracy of `nodes` = 40 / 60: the largest relative error of any average over spectra of 2, 5 and 12 modes (spread evenly in ln s; one
 large mode over equal small ones; equal large modes over a small one), by the ratio of the largest to the smallest s:
@@ -19,13 +20,14 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from sslx.dynamics._expectation import norm_expectation, pair_expectation
+from sslx.dynamics._euclidean import Noise, view_variances
+from sslx.dynamics._expectation import norm_expectation, paired, tilted_views
 from sslx.dynamics._flow import EigenFlow, floating
 
 Drift = Callable[[Array], Array]
 
 
-def cosine(*, alpha: float = 0.5, weight_decay: float = 0.0, nodes: int = 40) -> EigenFlow:
+def cosine(*, alpha: float = 0.5, noise: Noise = (0.0, 0.0), weight_decay: float = 0.0, nodes: int = 40) -> EigenFlow:
     """Cosine loss with stop-gradient on the target.
 
     ds_m/dt = 2 lam_m sum_k lam_k (lam_k - lam_m) E[z_k^2 z_m^2/(||D z||^3 ||z||)] - 2 eta s_m.  The loss does not see the scale of
@@ -35,24 +37,25 @@ def cosine(*, alpha: float = 0.5, weight_decay: float = 0.0, nodes: int = 40) ->
 
     Args:
         alpha: exponent of the predictor, lam = s^alpha.
+        noise: standard deviations of the augmentation noise, (online, target).
         weight_decay: eta in dW/dt = -grad - eta W.
         nodes: quadrature points per dimension; see the table of the module for what they buy.
 
     Raises:
-        ValueError: unless alpha > 0, weight_decay >= 0 and nodes >= 2.
+        ValueError: unless alpha > 0, noise and weight_decay >= 0 and nodes >= 2.
 
     Reference: Halvagal, Laborieux, Zenke (2023), arXiv 2212.04858, the cosine eigenspace dynamics.
     """
-    check_parameters(alpha, weight_decay, nodes)
+    check_parameters(alpha, weight_decay, nodes, noise)
 
     def drift(s):
         unit, lam, _ = _rescaled(s, alpha)
-        return 2 * _exchange(lam[:, None] * lam * pair_expectation(unit, lam, 3, 1, nodes), lam)
+        return 2 * lam * _online_force(unit, lam, noise, nodes)
 
     return conserving_flow(drift, 1.0, weight_decay)
 
 
-def iso_cosine(*, alpha: float = 0.5, weight_decay: float = 0.0, nodes: int = 40) -> EigenFlow:
+def iso_cosine(*, alpha: float = 0.5, noise: Noise = (0.0, 0.0), weight_decay: float = 0.0, nodes: int = 40) -> EigenFlow:
     """Cosine IsoLoss: the cosine flow with the factor lam_m taken out, so that small modes are recruited as fast as large ones.
 
     ds_m/dt = 2 sum_k lam_k (lam_k - lam_m) E[z_k^2 z_m^2/(||D z||^3 ||z||)] - 2 eta s_m.
@@ -62,31 +65,31 @@ def iso_cosine(*, alpha: float = 0.5, weight_decay: float = 0.0, nodes: int = 40
 
     Reference: Halvagal, Laborieux, Zenke (2023), arXiv 2212.04858, the isotropic loss.
     """
-    check_parameters(alpha, weight_decay, nodes)
+    check_parameters(alpha, weight_decay, nodes, noise)
 
     def drift(s):
         unit, lam, scale = _rescaled(s, alpha)
-        return 2 / scale * _exchange(lam * pair_expectation(unit, lam, 3, 1, nodes), lam)
+        return 2 / scale * _online_force(unit, lam, noise, nodes)
 
     return conserving_flow(drift, 1 + alpha, weight_decay)
 
 
-def cosine_no_stop_gradient(*, alpha: float = 0.5, nodes: int = 40) -> EigenFlow:
+def cosine_no_stop_gradient(*, alpha: float = 0.5, noise: Noise = (0.0, 0.0), nodes: int = 40) -> EigenFlow:
     """Cosine loss with gradients through both branches (the predictor constant): dimensional collapse.
 
     ds_m/dt = 2 sum_k (lam_k - lam_m) (lam_m lam_k E[z_k^2 z_m^2/(||D z||^3 ||z||)] - E[z_k^2 z_m^2/(||D z|| ||z||^3)]).  sum_m s_m is
-    constant; the fixed point that is given, all modes equal, is unstable: larger modes grow at the expense of smaller ones.
+    constant. Without noise the fixed point that is given, all modes equal, is unstable: larger modes grow at the expense of smaller ones.
+    Noise of order sigma equalises modes that differ by less than order sigma^2, so that some survive.
 
     Args and errors: see `cosine`.
 
     Reference: the gradient of the loss of Halvagal, Laborieux, Zenke (2023), arXiv 2212.04858.
     """
-    check_parameters(alpha, 0.0, nodes)
+    check_parameters(alpha, 0.0, nodes, noise)
 
     def drift(s):
         unit, lam, _ = _rescaled(s, alpha)
-        pull = lam[:, None] * lam * pair_expectation(unit, lam, 3, 1, nodes)
-        return 2 * _exchange(pull - pair_expectation(unit, lam, 1, 3, nodes), lam)
+        return 2 * (lam * _online_force(unit, lam, noise, nodes) + _target_force(unit, lam, noise, nodes))
 
     return conserving_flow(drift, 1.0, 0.0)
 
@@ -109,15 +112,14 @@ def cosine_no_predictor(*, noise: tuple[float, float] = (0.0, 0.0), stop_gradien
     Reference: Halvagal, Laborieux, Zenke (2023), arXiv 2212.04858, the ablation of the predictor.
     """
     check_parameters(1.0, 0.0, nodes)
-    if len(noise) != 2 or min(noise) < 0:
-        raise ValueError(f"noise must be two standard deviations >= 0, (online, target), got {noise}")
-    rate = (2 if stop_gradient else 4) * ((1 + noise[0] ** 2) * (1 + noise[1] ** 2) - 1)
+    kappa_1, kappa_2 = view_variances(1.0, noise, 0.0)
+    rate = (2 if stop_gradient else 4) * (kappa_1 * kappa_2 - 1)
 
     def drift(s):
         if s.shape[0] < 3:
             raise ValueError(f"s must have at least 3 modes here, got {s.shape[0]}; the leading order in the noise diverges for fewer")
         unit, _, _ = _rescaled(s, 1.0)
-        return rate * _exchange(norm_expectation(unit, nodes), unit)
+        return rate * jnp.sum(norm_expectation(unit, nodes) * (unit - unit[:, None]), axis=-1)
 
     return conserving_flow(drift, 1.0, 0.0)
 
@@ -141,9 +143,18 @@ def conserving_flow(drift: Drift, power: float, weight_decay: float) -> EigenFlo
     return EigenFlow(velocity, None, invariant, fixed_points)
 
 
-def _exchange(rate: Array, lam: Array) -> Array:
-    """sum_k rate_mk (lam_k - lam_m): with a symmetric rate its sum over m is 0 to rounding."""
-    return jnp.sum(rate * (lam - lam[:, None]), axis=-1)
+def _online_force(unit: Array, lam: Array, noise: Noise, nodes: int) -> Array:
+    """sum_k lam_k E[z_1m (lam_k z_2m z_1k^2 - lam_m z_1m z_1k z_2k)/(||D z_1||^3 ||z_2||)]."""
+    views = tilted_views(unit, lam, 3, 1, nodes, noise)
+    gain = lam[:, None] * paired(views.weight, views.online, views.cross)
+    return jnp.sum(lam[:, None] * (gain - gain.T), axis=0)
+
+
+def _target_force(unit: Array, lam: Array, noise: Noise, nodes: int) -> Array:
+    """sum_k E[z_2m (lam_m z_1m z_2k^2 - lam_k z_2m z_1k z_2k)/(||D z_1|| ||z_2||^3)]."""
+    views = tilted_views(unit, lam, 1, 3, nodes, noise)
+    gain = lam * paired(views.weight, views.target, views.cross)
+    return jnp.sum(gain - gain.T, axis=0)
 
 
 def _rescaled(s: Array, alpha: float) -> tuple[Array, Array, Array]:
@@ -159,11 +170,8 @@ def _rescaled(s: Array, alpha: float) -> tuple[Array, Array, Array]:
     return unit, power / largest, largest
 
 
-def check_parameters(alpha: float, weight_decay: float, nodes: int = 40) -> None:
-    """Raise ValueError unless alpha > 0, weight_decay >= 0 and nodes >= 2."""
-    if not alpha > 0:
-        raise ValueError(f"alpha must be positive, got {alpha}; 0.5 is DirectPred, 1.0 is DirectCopy")
-    if not weight_decay >= 0:
-        raise ValueError(f"weight_decay must be >= 0, got {weight_decay}")
+def check_parameters(alpha: float, weight_decay: float, nodes: int = 40, noise: Noise = (0.0, 0.0)) -> None:
+    """Raise ValueError unless alpha > 0, weight_decay and noise >= 0 and nodes >= 2."""
+    view_variances(alpha, noise, weight_decay)
     if nodes < 2:
         raise ValueError(f"nodes must be at least 2, got {nodes}; 40 is the default")

@@ -2,8 +2,12 @@
 
 Writing the two norms as gamma integrals lets the Gaussian expectation factorise over modes, whatever their number:
 
-  E[z_k^2 z_m^2 / (||D z||^p ||z||^q)]  =  1/(Gamma(p/2) Gamma(q/2)) Int Int u^{p/2-1} v^{q/2-1} prod_j d_j^{-1/2} h_k h_m du dv   (k != m),
-  d_j = 1 + 2 s_j (u lam_j^2 + v),  h_j = s_j/d_j,  z_j ~ N(0, s_j),  D = diag(lam).
+  E[f_k(z) g_m(z) / (||D z_1||^p ||z_2||^q)]  =  1/(Gamma(p/2) Gamma(q/2)) Int Int u^{p/2-1} v^{q/2-1} prod_j d_j^{-1/2} <f_k> <g_m> du dv
+
+for k != m,  D = diag(lam).  The views of mode j have variances kappa_1 s_j and kappa_2 s_j and covariance s_j;  with U_j = u lam_j^2,
+
+  <z_1^2> = (kappa_1 + 2 v e s_j) s_j/d_j,  <z_1 z_2> = s_j/d_j,  <z_2^2> = (kappa_2 + 2 U_j e s_j) s_j/d_j,
+  d_j = 1 + 2 s_j (kappa_1 U_j + kappa_2 v) + 4 e U_j v s_j^2,  e = kappa_1 kappa_2 - 1.
 
 With u = r x, v = r (1 - x) both integrands are smooth bumps of ln r and logit x, of a width that grows with ln(s_max/s_min): the
 trapezoidal rule follows them by a linear stretch, and covers the exponential tails by a sinh.
@@ -12,6 +16,7 @@ Shapes: s, lam [M] (of order 1: divide s by its mean and lam by its maximum firs
 """
 
 import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,8 +27,17 @@ _TAIL = 30.0  # e-folds of each tail that are kept: e^-30 = 1e-13
 _CORE_R, _CORE_X = 1.9, 1.5  # half-widths, in units of tau, of the part that the linear stretch serves: found by trial
 
 
-def pair_expectation(s: Float[Array, " M"], lam: Float[Array, " M"], p: int, q: int, nodes: int) -> Float[Array, "M M"]:
-    """E[z_k^2 z_m^2 / (||D z||^p ||z||^q)] for k != m and p + q = 4, with `nodes`^2 points."""
+class Views(NamedTuple):
+    """The quadrature's weights [a, b], and <z_1^2>, <z_1 z_2>, <z_2^2> at its points [a, b, M].""" ""
+
+    weight: Array
+    online: Array
+    cross: Array
+    target: Array
+
+
+def tilted_views(s: Float[Array, " M"], lam: Float[Array, " M"], p: int, q: int, nodes: int, noise: tuple[float, float]) -> Views:
+    """What every E[f_k g_m / (||D z_1||^p ||z_2||^q)], k != m and p + q = 4, is made of, at `nodes`^2 points."""
     floor = float(jnp.finfo(s.dtype).eps) ** 0.75
     log_s = lax.stop_gradient(jnp.log(jnp.maximum(s, floor)))
     slope = lax.stop_gradient(-2 * jnp.log(jnp.maximum(jnp.min(lam), floor)))  # range of ln lam^2
@@ -34,12 +48,19 @@ def pair_expectation(s: Float[Array, " M"], lam: Float[Array, " M"], p: int, q: 
     xi, d_xi = _stretched(slope / 2, slope / (2 * _CORE_X), 2.0, 2 * _TAIL / p, 2 * _TAIL / q, nodes)
     rho, d_rho = rho[:, None], d_rho[:, None]
     log_x, log_y = jax.nn.log_sigmoid(xi), jax.nn.log_sigmoid(-xi)
-    u, v = jnp.exp(rho + log_x)[..., None], jnp.exp(rho + log_y)[..., None]
-    d = 1 + 2 * s * (u * lam**2 + v)
+    u, v = jnp.exp(rho + log_x)[..., None] * lam**2, jnp.exp(rho + log_y)[..., None]
+    kappa_1, kappa_2 = 1 + noise[0] ** 2, 1 + noise[1] ** 2
+    excess = (kappa_1 * kappa_2 - 1) * s
+    d = 1 + 2 * s * (kappa_1 * u + kappa_2 * v + 2 * excess * u * v)
     log_weight = 2 * rho + p / 2 * log_x + q / 2 * log_y - jnp.sum(jnp.log(d), axis=-1) / 2
     weight = d_rho * d_xi * jnp.exp(log_weight) / (math.gamma(p / 2) * math.gamma(q / 2))
     h = s / d
-    return jnp.einsum("abk,abm->km", h * weight[..., None], h, precision=lax.Precision.HIGHEST)
+    return Views(weight, (kappa_1 + 2 * v * excess) * h, h, (kappa_2 + 2 * u * excess) * h)
+
+
+def paired(weight: Float[Array, "a b"], f: Float[Array, "a b M"], g: Float[Array, "a b M"]) -> Float[Array, "M M"]:
+    """The integral over the quadrature of f_k g_m: [k, m], its diagonal unused."""
+    return jnp.einsum("abk,abm->km", f * weight[..., None], g, precision=lax.Precision.HIGHEST)
 
 
 def norm_expectation(s: Float[Array, " M"], nodes: int) -> Float[Array, "M M"]:

@@ -16,6 +16,11 @@ from sslx.linalg import symmetrise
 Loss = Callable[[Array, Array, Array], Array]
 
 
+def eigenvalues(w: Float[Array, "M N"]) -> Float[Array, " M"]:
+    """Those of F = W W^T, ascending."""
+    return jnp.linalg.eigvalsh(symmetrise(w @ w.T))
+
+
 def simulate(
     key: PRNGKeyArray,
     w0: Float[Array, "M N"],
@@ -27,7 +32,8 @@ def simulate(
     steps: int,
     batch_size: int | None = None,
     weight_decay: float = 0.0,
-) -> Float[Array, "T M"]:
+    record: Callable[[Array], Array] = eigenvalues,
+) -> Float[Array, "T ..."]:
     """Train z = W x by plain gradient descent on `loss` and return the eigenvalues of F = W W^T on the way.
 
     W <- W - learning_rate (dL/dW + weight_decay W), with W_P = predictor(F) a constant under the gradient. The views are
@@ -45,9 +51,10 @@ def simulate(
         batch_size: samples drawn afresh for every step. None: one fixed batch of 3 N samples whose second moments are
             exactly those of the distribution, so that a quadratic loss has its exact population gradient.
         weight_decay: coefficient of W beside the gradient.
+        record: what is kept of W, unless the ascending eigenvalues of F.
 
     Returns:
-        Ascending eigenvalues of F before the first step and after each, [steps + 1, M].
+        The eigenvalues (or record(W)) before the first step and after each, [steps + 1, M].
 
     Raises:
         TypeError: for weights that are not floating-point.
@@ -72,10 +79,10 @@ def simulate(
     def step(w, n):
         batch = fixed if batch_size is None else draw(n)
         updated = w - learning_rate * (jax.grad(objective)(w, *batch) + weight_decay * w)
-        return updated, _eigenvalues(updated)
+        return updated, record(updated)
 
-    _, eigenvalues = jax.jit(lambda w: lax.scan(step, w, jnp.arange(steps)))(w0)
-    return jnp.concatenate([_eigenvalues(w0)[None], eigenvalues])
+    _, records = jax.jit(lambda w: lax.scan(step, w, jnp.arange(steps)))(w0)
+    return jnp.concatenate([record(w0)[None], records])
 
 
 def exact_batch(key: PRNGKeyArray, inputs: int, dtype) -> Float[Array, "3 B N"]:
@@ -83,7 +90,3 @@ def exact_batch(key: PRNGKeyArray, inputs: int, dtype) -> Float[Array, "3 B N"]:
     size = 3 * inputs
     rotation, _ = jnp.linalg.qr(jax.random.normal(key, (size, size), dtype))
     return jnp.moveaxis((rotation * size**0.5).reshape(size, 3, inputs), 1, 0)
-
-
-def _eigenvalues(w: Array) -> Array:
-    return jnp.linalg.eigvalsh(symmetrise(w @ w.T))

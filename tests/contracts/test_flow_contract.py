@@ -46,7 +46,7 @@ SOLVED = {name: (flow, reference.START) for name, (flow, _, _) in reference.SOLV
 UNSOLVED = {
     "cosine": (dynamics.cosine(alpha=1.0), jnp.asarray([0.3, 1.9, 0.8])),
     "cosine decay": (dynamics.cosine(weight_decay=0.04), jnp.asarray([0.3, 1.9, 0.8])),
-    "iso cosine": (dynamics.iso_cosine(alpha=0.7), jnp.asarray([0.3, 1.9, 0.8])),
+    "iso cosine": (dynamics.iso_cosine(alpha=0.7, noise=(0.2, 0.3)), jnp.asarray([0.3, 1.9, 0.8])),
     "cosine no predictor": (dynamics.cosine_no_predictor(noise=(0.5, 0.5)), jnp.asarray([0.3, 1.9, 0.8])),
     "directpred": (dynamics.directpred(noise=0.2), jnp.asarray([[0.3, 1.9, 0.8], [0.4, 0.1, 0.3]])),
     "directpred decay": (

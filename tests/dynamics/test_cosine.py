@@ -1,5 +1,7 @@
 """The cosine flows: exact against autodiff where an exact design exists, within sampling error elsewhere, and their limits."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 
 import reference_dynamics as reference
 from sslx import dynamics
-from sslx.dynamics._expectation import norm_expectation, pair_expectation
+from sslx.dynamics._expectation import norm_expectation, paired, tilted_views
 
 FACTORIES = {
     "cosine": dynamics.cosine,
@@ -28,15 +30,17 @@ def test_two_modes_to_rounding(name):
 
 
 @pytest.mark.parametrize("name", FACTORIES)
-def test_four_modes_within_sampling_error(name):
+def test_four_modes_of_noisy_views_within_sampling_error(name):
+    noise = (0.4, 0.7)
+
     def one(key):
-        x = jax.random.normal(key, (4000, 4))
-        batch = jnp.stack([x, x, x])
-        return jnp.diagonal(reference.autodiff_velocity(reference.COSINE_LOSSES[name], FOUR, batch, predictor=reference.power(1.0)))
+        batch = jax.random.normal(key, (3, 4000, 4))
+        loss, predictor = reference.COSINE_LOSSES[name], reference.power(1.0)
+        return jnp.diagonal(reference.autodiff_velocity(loss, FOUR, batch, noise=noise, predictor=predictor))
 
     samples = jax.jit(lambda keys: jax.lax.map(one, keys))(jax.random.split(jax.random.key(0), 50))
     error = jnp.std(samples, axis=0, ddof=1) / 50**0.5
-    exact = FACTORIES[name](alpha=1.0).velocity(FOUR)
+    exact = FACTORIES[name](alpha=1.0, noise=noise).velocity(FOUR)
     assert jnp.all(jnp.abs(samples.mean(0) - exact) < 4 * error)
     assert jnp.all(error < 0.05 * jnp.max(jnp.abs(exact)))  # the test can tell
 
@@ -77,7 +81,13 @@ TABLE = [
     (1.0, 100, (2e-5, 5e-10)),
     (1.0, 1e4, (1e-2, 1e-4)),
 ]
-EXPECTATION = jax.jit(pair_expectation, static_argnums=(2, 3, 4))
+
+
+@partial(jax.jit, static_argnames="nodes")
+def expectation(s, lam, nodes):
+    """E[z_k^2 z_m^2/(||Dz||^3 ||z||)]."""
+    views = tilted_views(s, lam, 3, 1, nodes, (0.0, 0.0))
+    return paired(views.weight, views.cross, views.cross)
 
 
 @pytest.mark.parametrize(("alpha", "ratio", "bounds"), TABLE)
@@ -89,9 +99,9 @@ def test_accuracy_of_the_quadrature_by_spread(alpha, ratio, bounds):
         s = jnp.asarray(s / s.mean())
         lam = s**alpha / jnp.max(s**alpha)
         apart = ~np.eye(len(s), dtype=bool)
-        exact = EXPECTATION(s, lam, 3, 1, 140)
+        exact = expectation(s, lam, 140)
         for nodes, bound in zip((40, 60), bounds, strict=True):
-            assert np.max(np.abs(EXPECTATION(s, lam, 3, 1, nodes) / exact - 1)[apart]) < bound
+            assert np.max(np.abs(expectation(s, lam, nodes) / exact - 1)[apart]) < bound
 
 
 def test_two_mode_expectation_against_the_integral_over_the_circle():
@@ -100,7 +110,7 @@ def test_two_mode_expectation_against_the_integral_over_the_circle():
     angle = 2 * np.pi * np.arange(400) / 400
     z = np.sqrt(s) * np.stack([np.cos(angle), np.sin(angle)], axis=1)
     integrand = np.prod(z**2, axis=1) / np.linalg.norm(z * lam, axis=1) ** 3 / np.linalg.norm(z, axis=1)
-    np.testing.assert_allclose(EXPECTATION(PAIR, PAIR**0.5, 3, 1, 40)[0, 1], integrand.mean(), rtol=1e-12)
+    np.testing.assert_allclose(expectation(PAIR, PAIR**0.5, 40)[0, 1], integrand.mean(), rtol=1e-12)
 
 
 def test_rescaling_of_states():
@@ -170,6 +180,23 @@ def test_without_predictor_the_leading_order_is_approached_as_noise_squared():
     np.testing.assert_allclose(errors[0] / errors[1], 4, rtol=0.25)
     both = dynamics.cosine_no_predictor(noise=(0.1, 0.2), stop_gradient=False).velocity(jnp.asarray(s))
     np.testing.assert_allclose(both, 2 * dynamics.cosine_no_predictor(noise=(0.2, 0.1)).velocity(jnp.asarray(s)), rtol=1e-12)
+
+
+def test_noise_enters_exactly():
+    """A predictor of exponent 0 is none: the flow at alpha -> 0 is the exact average over noisy views by another rule."""
+    s = np.asarray([0.4, 0.7, 0.9, 1.2, 1.4, 1.4])
+    nearly_none = dynamics.cosine(alpha=1e-12, noise=(0.3, 0.5)).velocity(jnp.asarray(s))
+    np.testing.assert_allclose(nearly_none, exact_no_predictor(s, 1.09, 1.25), atol=1e-9)
+
+
+def test_noise_decides_whether_equal_modes_survive_without_stop_gradient():
+    """Equal modes are marginal without noise, and attract at a rate of order noise^2 with it."""
+    rates = [
+        dynamics.linear_stability(dynamics.cosine_no_stop_gradient(alpha=1.0, noise=(0.0, n)), jnp.full(4, 1.5)) for n in (0.0, 0.1, 0.2)
+    ]
+    np.testing.assert_allclose(rates[0], 0, atol=1e-12)
+    np.testing.assert_allclose(rates[2][:3] / rates[1][:3], 4, rtol=0.15)
+    assert np.all(rates[1][:3] < 0)
 
 
 def test_without_predictor_against_autodiff_on_sampled_views():

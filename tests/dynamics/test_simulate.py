@@ -1,6 +1,7 @@
 """Gradient descent on a linear network follows the flows, at first order in the learning rate."""
 
 import itertools
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -50,6 +51,15 @@ def test_fresh_samples_follow_it_within_their_noise():
     end = dynamics.integrate(dynamics.iso_cosine(alpha=1.0), 4.0, path[0], rtol=1e-5)
     np.testing.assert_allclose(path[-1], end, rtol=0.04)
     assert np.max(np.abs(path[-1] - path[0])) > 0.3
+
+
+def test_what_is_recorded_can_be_chosen():
+    run = partial(
+        dynamics.simulate, jax.random.key(0), W0, reference.EUCLIDEAN_LOSSES["iso"], predictor=lambda f: f, learning_rate=0.1, steps=2
+    )
+    weights = run(record=lambda w: w)
+    np.testing.assert_array_equal(weights[0], W0)
+    np.testing.assert_allclose(np.linalg.svd(weights, compute_uv=False)[:, ::-1] ** 2, run(), atol=1e-12)
 
 
 def test_fixed_batch_has_exact_moments():

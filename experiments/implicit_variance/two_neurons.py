@@ -1,0 +1,81 @@
+"""Paths of the embeddings of two neurons under eight losses: gradient descent against the flows.
+
+Claim     Training scales the singular values of W and leaves its singular vectors alone, so that z(t) = U diag(s(t))^{1/2} V^T x:
+          Euclidean losses pull the cloud of embeddings to the unit size along each axis (or to 0), cosine losses to equal size.
+Command   python experiments/implicit_variance/two_neurons.py      (--quick: fewer cosine steps, smaller batches)
+Expected  Eigenvalues within 5 % of the largest; the paths differ from theory by no more of the longest embedding. N = 6, M = 2, learning
+          rate 0.01, 1500 steps, alpha = 1, noise 0.1 on the target; the 20 longest of 5000 test embeddings are drawn. Figure 2 of
+          Halvagal, Laborieux, Zenke (2023), arXiv 2212.04858, upper half.
+"""
+
+import sys
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import _toy
+from _toy import Case, _script
+from eigenvalues import VARIANTS
+
+
+def longest(seed: int, w0: np.ndarray, kept: int = 20) -> np.ndarray:
+    """Of 5000 test inputs those with the longest embeddings at the start, [kept, N]."""
+    x = np.random.default_rng(seed + 1).normal(size=(5000, w0.shape[1]))
+    return x[np.argsort(np.linalg.norm(x @ w0.T, axis=1))[-kept:]]
+
+
+def paths(case: Case, result: _toy.Result, x: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """z(t) [T, n, 2] by gradient descent, and by theory from the singular vectors of W_0."""
+    weights = _toy.train(case, seed, record=lambda w: w)
+    u, _, v = np.linalg.svd(case.w0, full_matrices=False)
+    scale = np.sqrt(result.predicted[:, ::-1])
+    return x @ weights.transpose(0, 2, 1), (x @ v.T)[None] * scale[:, None] @ u.T
+
+
+def draw(path: Path, results: dict[str, _toy.Result], moves: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
+    """2 x 4 planes of the two neurons."""
+    figure, axes = plt.subplots(2, 4, figsize=(2 * _script.COLUMN, 3.7), sharex=True, sharey=True)
+    for row, family in zip(axes, ("euclidean", "cosine"), strict=True):
+        for axis, variant in zip(row, VARIANTS, strict=True):
+            simulated, predicted = moves[family + variant]
+            for n in range(simulated.shape[1]):
+                axis.plot(*simulated[:, n].T, color=_script.SKY, linewidth=1.6)
+                axis.plot(*predicted[:, n].T, color="black", linewidth=0.6, dashes=(4, 3))
+            axis.plot(*simulated[0].T, "o", color="white", markeredgecolor="black", markersize=2.6, markeredgewidth=0.5)
+            axis.plot(*simulated[-1].T, "o", color=_script.RED, markersize=2.6)
+            s = results[family + variant].simulated
+            axis.set_title((variant.strip(", ") or "stop-gradient and predictor"), fontsize=8)
+            axis.text(
+                0.02,
+                0.02,
+                f"$s$ = {s[0, 1]:.2f}, {s[0, 0]:.2f} $\\to$ {s[-1, 1]:.2f}, {s[-1, 0]:.2f}",
+                transform=axis.transAxes,
+                fontsize=6,
+            )
+            axis.set_aspect("equal")
+        row[0].set_ylabel(f"{family.capitalize()}\n$z_2$")
+    for axis in axes[1]:
+        axis.set_xlabel("$z_1$")
+    _script.write_png(path, figure)
+
+
+def main() -> int:
+    """Train, predict, draw, judge."""
+    options = _script.arguments(__doc__, "implicit_variance/two_neurons", seed=_toy.SEED)
+    w0 = _toy.start(options.seed, 2, 6)
+    x = longest(options.seed, w0)
+    batch, steps = (500, 300) if options.quick else (2000, 1500)
+    names = [family + variant for family in ("euclidean", "cosine") for variant in VARIANTS]
+    cases = {n: Case(n, w0, 0.01, 1500) if n.startswith("e") else Case(n, w0, 0.01, steps, batch) for n in names}
+    results = {name: _toy.compare(case, options.seed) for name, case in cases.items()}
+    moves = {name: paths(case, results[name], x, options.seed) for name, case in cases.items()}
+    _toy.write(options.out, "two_neurons", cases, results)
+    draw(options.out / "two_neurons.png", results, moves)
+    apart = max(np.max(np.linalg.norm(a - b, axis=2)) / np.max(np.linalg.norm(b, axis=2)) for a, b in moves.values())
+    return _toy.judge(results, f"; paths within {apart:.2%} of the longest embedding")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
