@@ -104,7 +104,7 @@ def draw_plane(axis, result: Result) -> None:
 def sweep(seed: int, quick: bool) -> dict[float, np.ndarray]:
     """Where modes on the parabola end, by eta: rows (start, end) of p."""
     starts = np.array([0.05, 0.15, 0.3, 0.45, 0.55, 0.8, 1.1])
-    parabola, etas = np.stack([starts, starts**2], axis=1), np.linspace(0.05, 0.35, 4 if quick else 13).round(4)
+    parabola, etas = np.stack([starts, starts**2], axis=1), np.linspace(0.05, 0.35, 3 if quick else 13).round(4)
     ends = jax.vmap(lambda eta: train(parabola, eta, 0.1, 1500 if quick else 6000, seed)[-1, 0])(jnp.asarray(etas))
     return {float(eta): np.stack([starts, end]) for eta, end in zip(etas, np.asarray(ends), strict=True)}
 

@@ -56,7 +56,7 @@ def draw(path: Path, result: _toy.Result, published: np.ndarray) -> None:
 def main() -> int:
     """Train both ways, predict, draw, judge."""
     options = _script.arguments(__doc__, "implicit_variance/notebook_update", seed=_toy.SEED)
-    steps, batch = (300, 1000) if options.quick else (1500, 4000)
+    steps, batch = (300, 500) if options.quick else (1500, 2000)
     case = Case(LOSS, _toy.start(options.seed), 0.1, steps, batch)
     result = _toy.compare(case, options.seed)
     _toy.LOSSES["notebook"] = notebook
