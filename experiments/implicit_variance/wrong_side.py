@@ -6,6 +6,8 @@ Command   python experiments/implicit_variance/wrong_side.py      (--quick: fewe
 Expected  Deviation within 5 % of the largest eigenvalue at learning rate 0.01 for the collapse, and up to the time at which theory has a
           mode at 4 for the blow-up; gradient descent passes 100 later than t*, by a delay that halves with the learning rate. M = 10, N =
           15. The panel of the workshop version of Halvagal, Laborieux, Zenke (2022), arXiv 2212.04858.
+Measured  Seed 2, CPU: deviation 0.36 % for the collapse (0.18 % at half the learning rate) and 2.4 % for the blow-up (1.3 %); the largest
+          mode, 2.5, has t* = 0.256; starts from 1.2 to 4 pass 100 at most 0.038 after their t*, 0.018 at half the rate.
 """
 
 import sys
