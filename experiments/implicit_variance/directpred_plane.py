@@ -24,10 +24,10 @@ from _toy import Case, Result, _script
 from sslx import dynamics, losses
 from sslx.dynamics._simulate import exact_batch
 
-ETA = 0.1
+ETA = 0.2
 LEARNING_RATE = 0.01
 STARTS = np.array(
-    [[0.03, 0.7], [0.1, 0.75], [0.3, 0.9], [0.62, 1.0], [1.1, 0.9], [1.1, 0.3], [0.9, 0.02], [0.45, 0.01], [0.22, 0.005], [0.02, 0.3]]
+    [[0.03, 0.35], [0.1, 0.5], [0.3, 0.75], [0.6, 0.85], [1.0, 0.7], [1.0, 0.2], [0.6, 0.03], [0.35, 0.02], [0.05, 0.1], [0.02, 0.2]]
 )
 
 
@@ -73,8 +73,7 @@ def boundary(eta: float) -> np.ndarray:
     rates, directions = np.linalg.eig(np.asarray(jax.jacfwd(lambda x: flow.velocity(x[:, None])[:, 0])(saddle)))
     away = 1e-5 * directions[:, np.argmin(rates)].real
     backward = dynamics.EigenFlow(lambda x: -flow.velocity(x) / (1 + jnp.linalg.norm(flow.velocity(x))))
-    t = np.linspace(0, 70, 400)
-    halves = [np.asarray(dynamics.integrate(backward, t, (saddle + sign * away)[:, None], rtol=1e-8))[..., 0] for sign in (1, -1)]
+    halves = [_toy.predict(backward, np.linspace(0, 70, 400), np.asarray(saddle + sign * away)[:, None])[..., 0] for sign in (1, -1)]
     return np.concatenate([halves[0][::-1], halves[1]])
 
 
@@ -98,7 +97,7 @@ def draw_plane(axis, result: Result) -> None:
     low, high = levels(ETA)
     axis.plot([0, high], [0, high**2], "o", color="black", markersize=4.5, clip_on=False, zorder=5)
     axis.plot(low, low**2, "o", color="white", markeredgecolor="black", markersize=4.5, zorder=5)
-    axis.set(xlabel="predictor $p$", ylabel="encoder $s$", xlim=(0, 1.2), ylim=(0, 1.2), title=f"weight decay $\\eta$ = {ETA:g}")
+    axis.set(xlabel="predictor $p$", ylabel="encoder $s$", xlim=(0, 1.1), ylim=(0, 1.0), title=f"weight decay $\\eta$ = {ETA:g}")
 
 
 def sweep(seed: int, quick: bool) -> dict[float, np.ndarray]:
@@ -135,7 +134,7 @@ def draw_branches(axis, ends: dict[float, np.ndarray]) -> None:
         xlabel="weight decay $\\eta$",
         ylabel="predictor $p$: start (open), end (black)",
         xlim=(0, 0.37),
-        ylim=(-0.03, 1.2),
+        ylim=(-0.03, 1.4),
         title="starts that live and that die",
     )
     axis.legend(fontsize=6, loc="upper right")

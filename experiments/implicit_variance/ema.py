@@ -6,6 +6,9 @@ Command   python experiments/implicit_variance/ema.py      (--quick: fewer steps
 Expected  Eigenvalues w^2 and the lag w_a/w within 5 % of their largest at learning rate 0.01. N = 15, M = 10, alpha = 1, noise 0.1 on the
           target, averages of decay 1 - 0.01 beta. The Euclidean counterpart of figure 7 of Halvagal, Laborieux, Zenke (2023), arXiv
           2212.04858.
+Measured  Seed 2, CPU: deviation 1.35 % of the largest eigenvalue (0.64 % at half the learning rate), the same at every beta since it comes
+          from the fastest mode at the start; 0.8 % of the largest lag (0.4 %). The smallest mode passes 1/2 at t = 4.8 without an average,
+          5.6 with beta = 1, 7.8 with beta = 0.1.
 """
 
 import sys
