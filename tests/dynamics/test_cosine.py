@@ -29,6 +29,16 @@ def test_two_modes_to_rounding(name):
     np.testing.assert_allclose(moved[0, 1], 0, atol=1e-12)
 
 
+def test_inputs_that_are_not_isotropic_couple_the_modes():
+    """The condition of the docstring: stretched along one input, the flow is not the autodiff gradient, which also turns the modes."""
+    stretched = reference.circle() * jnp.asarray([1.6, 0.6])
+    moved = reference.autodiff_velocity(reference.COSINE_LOSSES["cosine"], PAIR, stretched, predictor=reference.power(1.0))
+    velocity = dynamics.cosine(alpha=1.0).velocity(PAIR)
+    size = jnp.max(jnp.abs(velocity))
+    assert jnp.abs(moved[0, 1]) > 0.05 * size
+    assert jnp.max(jnp.abs(jnp.diagonal(moved) - velocity)) > 0.05 * size
+
+
 @pytest.mark.parametrize("name", FACTORIES)
 def test_four_modes_of_noisy_views_within_sampling_error(name):
     noise = (0.4, 0.7)
