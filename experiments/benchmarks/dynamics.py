@@ -8,10 +8,11 @@ Expected  The cost of the integration grows with the span of time that it has to
           start between 1e-3 and 2, log-uniform, alpha = 1/2. "short" ends at t = 20, when half of them have been learned; "whole" at
           t = 2000, when all have. One time is judged on both, 100 times on "whole".
 Measured  CPU, 2 cores, two other processes running (float64, seed 0). One time, "short": 12x at 1e3 modes, 50x at 1e4, 130x at 1e5
-          (3.7 ms against 0.47 s), 134x at 1e6 (0.089 s); "whole": 7900x at 1e5. Ten times: 22x on "short". 100 times, 1e5 modes: 98x on
-          "whole". Error 3e-16 (diffrax 2e-9). On "short" it is not 5 times faster at 100 times: 3.4x (0.134 s against 0.457 s, nothing else
-          running), since writing the 1e7 results alone takes 0.045 s and diffrax has few steps to take; and 1e3 modes at 1e3 times,
-          where it interpolates from the cache, it does faster than the closed form (0.5x).
+          (3.7 ms against 0.47 s), 134x at 1e6 (0.089 s); "whole": 7900x at 1e5. Error 3e-16 (diffrax 2e-9). 100 times at 1e5 modes on
+          "short" are not 5 times faster: 3.4x (0.134 s against 0.457 s, other work stopped); writing an array of that size takes
+          0.045 s, and diffrax has few steps to take. The other rows with several times were measured with a version that went through
+          the times one after another: 22x at ten times, 98x at 100 times on "whole", and 0.5x, slower than diffrax, for 1e3 modes at
+          1e3 times.
 """
 
 import statistics
