@@ -27,6 +27,8 @@ class Recorder:
         self.parts, self.run, self.checkpoints, self.watch = parts, run, checkpoints, watch
         self.inputs = inputs_of(parts.dataset)
         self.split = evaluate.validation_split(parts.dataset.train_labels)
+        rows = evaluate.monitored(self.split)
+        self.images, self.labels = parts.dataset.train_images[rows], parts.dataset.train_labels[rows]
         self.embed = evaluate.jitted(build_network(config, self.inputs).apply)
 
     def log(self, step: int, metrics: dict[str, float]) -> None:
@@ -37,9 +39,8 @@ class Recorder:
 
     def validate(self, step: int, state: TrainState) -> None:
         """One line of validation.jsonl and a checkpoint."""
-        dataset = self.parts.dataset
-        features, z, _ = evaluate.extract(self.embed, {"params": state.params, "batch_stats": state.batch_stats}, dataset.train_images)
-        record = {"step": step, **evaluate.monitor(features, z[:SPECTRUM_IMAGES], dataset.train_labels, self.split)}
+        features, z, _ = evaluate.extract(self.embed, {"params": state.params, "batch_stats": state.batch_stats}, self.images)
+        record = {"step": step, **evaluate.monitor(features, z, self.labels, len(self.split.held))}
         folders.append_lines(self.run.validation, [record])
         self.watch("validation", record)
         self.checkpoints.save(step, state, self.inputs._asdict(), validation=record["validation_accuracy"])

@@ -6,5 +6,10 @@ from sslx.evaluate._few_label import few_label_accuracy as few_label_accuracy
 from sslx.evaluate._knn import knn_accuracy as knn_accuracy
 from sslx.evaluate._linear_probe import linear_accuracy as linear_accuracy
 from sslx.evaluate._modes import Modes as Modes, eigenmodes as eigenmodes
-from sslx.evaluate._monitor import ValidationSplit as ValidationSplit, monitor as monitor, validation_split as validation_split
+from sslx.evaluate._monitor import (
+    ValidationSplit as ValidationSplit,
+    monitor as monitor,
+    monitored as monitored,
+    validation_split as validation_split,
+)
 from sslx.evaluate._protocol import PARTS as PARTS, evaluate as evaluate

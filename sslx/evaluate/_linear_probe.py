@@ -38,10 +38,22 @@ def linear_accuracy(
     After the choice the probe is fitted again on all of it. The inverse strength is one of `STRENGTHS`; from 10,000 images up it is
     chosen on 10,000 of them.
     """
+    train, test = in_span(train, test)
     order = np.random.default_rng(seed).permutation(len(train))[:10_000]
     held, kept = np.split(order, [max(1, len(order) // 5)])
     scores = {c: fit(train[kept], train_labels[kept], c)(train[held], train_labels[held]) for c in STRENGTHS}
     return fit(train, train_labels, max(STRENGTHS, key=lambda c: scores[c]))(test, test_labels)
+
+
+def in_span(train: Float[np.ndarray, "N d"], test: Float[np.ndarray, "T d"]) -> tuple[Float[np.ndarray, "N n"], Float[np.ndarray, "T n"]]:
+    """Coordinates in an orthonormal basis of the training rows where there are fewer of them than features, else both as they are.
+
+    The weights of a probe with an L2 penalty lie in that span, so that it is the same probe with N columns.
+    """
+    if len(train) >= train.shape[1]:
+        return train, test
+    basis, coordinates = np.linalg.qr(train.T)
+    return coordinates.T, test @ basis
 
 
 def fit(x: Float[np.ndarray, "N d"], labels: Int[np.ndarray, " N"], strength: float):

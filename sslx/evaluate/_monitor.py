@@ -8,6 +8,8 @@ from jaxtyping import Float, Int
 from sslx.evaluate._knn import knn_accuracy
 from sslx.evaluate._linear_probe import fit_scaler
 
+NEIGHBOURS = 8_000
+
 
 class ValidationSplit(NamedTuple):
     """Rows of the training split: a stratified fifth for validation, the rest for the neighbours."""
@@ -26,11 +28,23 @@ def validation_split(labels: Int[np.ndarray, " N"]) -> ValidationSplit:
     return ValidationSplit(kept, rows)
 
 
+def monitored(split: ValidationSplit) -> Int[np.ndarray, " r"]:
+    """Rows to encode for `monitor`: the validation images, then at most NEIGHBOURS random ones of the others."""
+    return np.concatenate([split.held, np.random.default_rng(1).permutation(split.kept)[:NEIGHBOURS]])
+
+
 def monitor(
-    features: Float[np.ndarray, "N d"], embeddings: Float[np.ndarray, "N e"], labels: Int[np.ndarray, " N"], split: ValidationSplit
+    features: Float[np.ndarray, "r d"], embeddings: Float[np.ndarray, "r e"], labels: Int[np.ndarray, " r"], held: int
 ) -> dict[str, Any]:
-    """`validation_accuracy` of kNN on standardised features, and `spectrum`, the eigenvalues of the embedding covariance, falling."""
-    scaled = fit_scaler(features[split.kept])(features)
-    accuracy = knn_accuracy(scaled[split.kept], labels[split.kept], scaled[split.held], labels[split.held])
+    """`validation_accuracy` of kNN on standardised features, and `spectrum`, the eigenvalues of the embedding covariance, falling.
+
+    Args:
+        features: of the images `monitored`.
+        embeddings: of the same images.
+        labels: of the same images.
+        held: how many of them, the first ones, are for validation.
+    """
+    scaled = fit_scaler(features[held:])(features)
+    accuracy = knn_accuracy(scaled[held:], labels[held:], scaled[:held], labels[:held])
     spectrum = np.linalg.eigvalsh(np.cov(embeddings.astype(np.float64), rowvar=False))[::-1]
     return {"validation_accuracy": accuracy, "spectrum": np.maximum(spectrum, 0).tolist()}

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
-from sslx.evaluate import evaluate, few_label_accuracy, linear_accuracy, monitor, validation_split
+from sslx.evaluate import evaluate, few_label_accuracy, linear_accuracy, monitor, monitored, validation_split
 from sslx.evaluate._few_label import balanced_draw
-from sslx.evaluate._linear_probe import fit_scaler
+from sslx.evaluate._linear_probe import fit, fit_scaler, in_span
 
 RNG = np.random.default_rng(0)
 
@@ -81,6 +82,34 @@ def test_the_validation_split_is_a_stratified_fifth_without_overlap():
 
 def test_the_monitor_gives_validation_accuracy_and_a_falling_spectrum():
     x, labels = blobs(120, 0.2)
-    record = monitor(x, x, labels, validation_split(labels))
+    split = validation_split(labels)
+    rows = monitored(split)
+    np.testing.assert_array_equal(np.sort(rows), np.arange(120))
+    record = monitor(x[rows], x[rows], labels[rows], len(split.held))
     assert record["validation_accuracy"] == 1.0
     np.testing.assert_allclose(record["spectrum"], np.linalg.eigvalsh(np.cov(x.T))[::-1])
+
+
+def test_a_large_set_is_watched_on_some_of_its_images():
+    split = validation_split(np.arange(50_000) % 10)
+    rows = monitored(split)
+    assert len(split.held) == 2_000
+    assert len(set(rows)) == len(rows) == 10_000
+    np.testing.assert_array_equal(rows[:2_000], split.held)
+    assert set(rows[2_000:]) < set(split.kept)
+
+
+def test_few_images_of_many_features_are_judged_in_their_span():
+    """The penalised weights lie in the span of the training rows, so that a probe there is the same probe."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(30) % 3
+    train = rng.normal(size=(30, 200)) + np.eye(3, 200)[labels]
+    test = rng.normal(size=(400, 200)) + np.eye(3, 200)[np.arange(400) % 3]
+    narrow = in_span(train, test)
+    assert narrow[0].shape == (30, 30)
+    np.testing.assert_allclose(narrow[0] @ narrow[0].T, train @ train.T)
+    for strength in (0.01, 1.0):
+        whole = LogisticRegression(C=strength, tol=1e-9, max_iter=5000).fit(train, labels).predict_proba(test)
+        in_the_span = LogisticRegression(C=strength, tol=1e-9, max_iter=5000).fit(narrow[0], labels).predict_proba(narrow[1])
+        np.testing.assert_allclose(in_the_span, whole, atol=1e-5)
+    assert fit(train, labels, 1.0)(train, labels) == 1.0

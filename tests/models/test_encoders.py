@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from sslx.models import ENCODERS, BasicBlock, BottleneckBlock, ConvNet, ResNet, encoder
+from sslx.models._convnet import convolve
 
 # torchvision counts 11,689,512 / 21,797,672 / 25,557,032 with a classifier of 1,000 classes: minus its weights and biases.
 TORCHVISION = {
@@ -118,6 +119,26 @@ def test_a_stage_is_a_convolution_and_momentum_weighs_the_old_statistics(size):
     old = tree["batch_stats"]["BatchNorm_0"]
     np.testing.assert_allclose(statistics["mean"], 0.75 * old["mean"] + 0.25 * maps.mean((0, 1, 2)), rtol=1e-9)
     np.testing.assert_allclose(statistics["var"], 0.75 * old["var"] + 0.25 * maps.var((0, 1, 2)), rtol=1e-9)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_the_fast_convolution_has_the_derivatives_of_the_plain_one(stride):
+    x, dx = jax.random.normal(jax.random.key(0), (2, 3, 7, 8, 2), jnp.float64)
+    kernel, dkernel = jax.random.normal(jax.random.key(1), (2, 3, 3, 2, 4), jnp.float64)
+
+    def plain(x, kernel):
+        padding = ((1, 1), (1, 1))
+        return jax.lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+    def derivatives(f):
+        def everything(x, kernel, dx, dkernel):
+            gradient = jax.grad(lambda *a: jnp.sum(jnp.sin(f(*a))), argnums=(0, 1))
+            return jax.jvp(f, (x, kernel), (dx, dkernel)), jax.jvp(gradient, (x, kernel), (dx, dkernel))
+
+        return jax.jit(everything)(x, kernel, dx, dkernel)
+
+    for found, wanted in zip(*map(jax.tree.leaves, map(derivatives, (lambda x, kernel: convolve(x, kernel, stride), plain))), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("block", [BasicBlock, BottleneckBlock])
