@@ -9,9 +9,14 @@ Command   python experiments/benchmarks/losses.py            (in an environment 
 Expected  ratio >= 1.5 for the three. The roofline is max(FLOPs / peak, bytes / bandwidth), FLOPs and bytes as XLA counts them in the
           compiled program (calls into LAPACK not among them), peak and bandwidth measured here by a matrix product and a copy. Peak
           memory is what the resident set of the process rises by during one call (Linux, CPU). Without torch only sslx is timed.
+Measured  CPU, 2 cores with nothing else running, jax 0.10.2, torch 2.13, seed 0, best of 7 (three judged) or of 2 to 4: vicreg 1.35,
+          barlow_twins 0.96, nt_xent 1.22: the target is missed. All three are matrix products at 88 to 92 % of the roofline (129 GFLOP/s).
+          Others: logdet losses 2.3 to 2.7, coding rates 1.7 to 1.8, mec 1.5, cosine 1.4, spectral 0.9, pairdist losses 0.75 to 0.78,
+          ssl_hsic 0.66, corinfomax 0.67. Values within 4.5e-7. Peak memory, torch.compile, accelerators: not measured.
 """
 
 import csv
+import ctypes
 import importlib.util
 import sys
 import time
@@ -104,6 +109,7 @@ def peak_memory(run: Run) -> float:
     """MB by which the resident set rises during a run; NaN where the system or an accelerator does not tell."""
     if not Path("/proc/self/clear_refs").exists() or jax.default_backend() != "cpu":
         return np.nan
+    ctypes.CDLL(None).malloc_trim(0)  # or freed memory that the process keeps would hide what a run takes
     Path("/proc/self/clear_refs").write_text("5")  # sets the high-water mark back
     before = resident("VmRSS")
     run()
@@ -175,16 +181,17 @@ def plot(path: Path, rows: list[dict]) -> None:
     figure, (bars, roof) = plt.subplots(2, figsize=(_script.COLUMN, 0.17 * len(rows) + 3.0), height_ratios=[0.17 * len(rows) + 0.4, 2.2])
     colours = [COLOURS.get(row["loss"], "#b0b0b0") for row in rows]
     bars.barh([row["loss"] for row in rows], [row["ratio"] for row in rows], color=colours)
-    bars.plot([row["ratio_compiled"] for row in rows], range(len(rows)), "k|", markersize=7, label="against torch.compile")
+    if not all(np.isnan(row["ratio_compiled"]) for row in rows):
+        bars.plot([row["ratio_compiled"] for row in rows], range(len(rows)), "k|", markersize=7, label="against torch.compile")
     bars.axvline(1, color=_script.BLACK, linewidth=0.8)
-    bars.axvline(TARGET, color=_script.RED, linestyle="--", linewidth=0.8, label=f"target of the coloured three, {TARGET}")
+    bars.axvline(TARGET, color=_script.RED, linestyle="--", linewidth=0.8, label=f"target of the three in colour, {TARGET}")
     bars.set(xscale="log", xlabel=f"eager PyTorch time / sslx time, N = {size[0]}, d = {size[1]}")
     bars.set_xticks([0.5, 1, 2, 4, 8], ["0.5", "1", "2", "4", "8"], minor=False)
     bars.set_xticks([], minor=True)
-    bars.legend(loc="lower right")
+    bars.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=2)
     peaks = {name: max(row[name] for row in rows) for name in ("peak_gflops", "peak_gbytes")}
     intensity = np.geomspace(0.1, 300)
-    roof.loglog(intensity, np.minimum(peaks["peak_gflops"], intensity * peaks["peak_gbytes"]), color=_script.BLACK)
+    roof.loglog(intensity, np.minimum(peaks["peak_gflops"], intensity * peaks["peak_gbytes"]), color=_script.BLACK, label="measured roof")
     for row, colour in zip(rows, colours, strict=True):
         label = row["loss"] if row["loss"] in JUDGED else None
         roof.plot(row["gflop"] / row["gbyte"], 1e3 * row["gflop"] / row["sslx_ms"], "o", color=colour, markersize=4, label=label)
