@@ -35,9 +35,9 @@ LABELS = {"mean_p": "mean p-value", "passed": "features with p > 0.01", "curvatu
 CEILINGS = {"mean_p": 0.5, "passed": 0.99}
 
 
-def tester(method: str, images: np.ndarray, **changes: Any) -> Callable[..., dict[str, float]]:
-    """`(variables, seed, sigma) -> ` the values named in `LABELS`; the linearisation in float64, or rounding would show."""
-    network = runs.network(method, **changes)
+def tester(images: np.ndarray) -> Callable[..., dict[str, float]]:
+    """`(encoder variables, seed, sigma) -> ` the values named in `LABELS`; the linearisation in float64, or rounding would show."""
+    network = runs.network("vicreg")  # the encoder is that of every method
 
     def features(variables: Any, image: Array) -> Array:
         return network.apply(variables, image[None], method="features")[0]
@@ -62,15 +62,19 @@ def tester(method: str, images: np.ndarray, **changes: Any) -> Callable[..., dic
     return test
 
 
+def encoder_only(variables: dict[str, Any]) -> dict[str, Any]:
+    """Without the heads, whose shapes differ between methods."""
+    return {kind: {"encoder": tree["encoder"]} for kind, tree in variables.items()}
+
+
 def measure(options: argparse.Namespace, images: np.ndarray, noise: np.ndarray, pixel: float) -> list[Row]:
     """One row per network, seed and level; "untrained" is VICReg's network at step 0."""
     rows: list[Row] = []
-    changes = _trained.changes_of(options)
+    changes, test = _trained.changes_of(options), tester(images)
     for method in ["vicreg"] if options.quick else _trained.NAMES:
-        test = tester(method, images, **changes)
         for seed in _trained.seeds_of(options):
-            kept = list(runs.history(method, seed, **changes))
-            networks = {method: kept[-1][1]} | ({"untrained": kept[0][1]} if method == "vicreg" else {})
+            kept = [encoder_only(variables) for _, variables in runs.history(method, seed, **changes)]
+            networks = {method: kept[-1]} | ({"untrained": kept[0]} if method == "vicreg" else {})
             for name, variables in networks.items():
                 rows += [{"method": name, "seed": seed, "noise": level, **test(variables, seed, level * pixel)} for level in noise]
     return rows
