@@ -7,7 +7,11 @@ Expected  six methods on the digits, 5 seeds, 800 steps, widths as in the preset
           stable <= participation <= entropy at every point, and Barlow Twins ends with the largest d_eff (participation, standardised
           embedding) of all methods in every seed. Reported, not judged: rank correlations of every functional and gauge, of embedding
           and features, with the accuracy at 2 labels per class over the finished self-supervised runs.
-Measured
+Measured  30 runs, seeds 0-4, CPU: both bounds hold. d_eff at the end (mean ± std over seeds): Barlow Twins 13.6 ± 0.2, VICReg 10.3 ± 0.3,
+          IsoLoss 8.7 ± 0.8, SimCLR 8.2 ± 0.2, BYOL 6.4 ± 0.3, supervised logits 5.5 ± 0.1; it falls in the first 50 steps and grows
+          from there. That eta of the embedding goes with accuracy does NOT reproduce across methods: rank correlation -0.23
+          (participation, standardised; Barlow Twins has the most dimensions and the least accuracy). That of the encoder's features does:
+          +0.69, and +0.93 uncentred. Twenty-five runs of five methods on one small data set.
 """
 
 import sys
