@@ -1,6 +1,5 @@
 """The diagnosis of a run or of saved features: reads them, asks `sslx.evaluate.diagnose`, draws."""
 
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from sslx import data, evaluate, geometry, plotting
-from sslx.assemble import build_network, inputs_of
+from sslx.assemble import build_network, initial_state, inputs_of
 from sslx.augment import RECIPES, make_views
 from sslx.config import Config
 from sslx.data import DataError, Dataset
@@ -31,6 +30,7 @@ class Material(NamedTuple):
     terms: dict[str, float] | None = None
     predictor: Float[np.ndarray, "d d"] | None = None
     weight_decay: float = 0.0
+    variance_before: float | None = None
 
 
 def diagnose(source: str | Path, *, out: str | Path | None = None) -> dict[str, Any]:
@@ -78,6 +78,7 @@ def judge(material: Material) -> dict[str, Any]:
         terms=material.terms,
         predictor_eigenvalues=modes and modes.gain,
         mode_threshold=0.0 if modes is None or modes.threshold is None else modes.threshold,
+        variance_before=material.variance_before,
     )
     largest = np.max(np.abs(z), initial=1e-30)
     eta = jax.jit(geometry.efficiencies)(jnp.asarray(z / largest, jnp.float32))
@@ -137,14 +138,18 @@ def features_of_state(config: Config, state: TrainState, dataset: Dataset) -> Ma
     network = build_network(config, inputs_of(dataset))
 
     @jax.jit
-    def embed(key: Any, images: Any) -> Any:
+    def embed(params: Any, batch_stats: Any, key: Any, images: Any) -> Any:
         views = make_views(key, images.astype(jnp.float32) / 255, jnp.arange(block), RECIPES[config.views])
-        apply = partial(network.apply, {"params": state.params, "batch_stats": state.batch_stats})
-        return [apply(view)[1:] for view in views[:2]]
+        return [network.apply({"params": params, "batch_stats": batch_stats}, view)[1:] for view in views[:2]]
 
-    keys = jax.random.split(state.key, count // block)
-    parts = [embed(key, dataset.train_images[r]) for key, r in zip(keys, rows.reshape(-1, block), strict=True)]
-    (z_a, p_a), (z_b, p_b) = jax.tree.map(lambda *blocks: np.concatenate(blocks), *parts)
+    def embed_all(state: TrainState) -> Any:
+        keys = jax.random.split(state.key, count // block)
+        blocks = zip(keys, rows.reshape(-1, block), strict=True)
+        parts = [embed(state.params, state.batch_stats, key, dataset.train_images[r]) for key, r in blocks]
+        return jax.tree.map(lambda *blocks: np.concatenate(blocks), *parts)
+
+    (before, _), _ = embed_all(initial_state(config, inputs_of(dataset), config.build_optimizer(1)[1]))
+    (z_a, p_a), (z_b, p_b) = embed_all(state)
     predictor = None
     if method.matrix is not None:
         predictor = np.asarray(method.matrix(state.method_state))
@@ -152,7 +157,12 @@ def features_of_state(config: Config, state: TrainState, dataset: Dataset) -> Ma
         predictor = np.linalg.lstsq(np.concatenate([z_a, z_b]), np.concatenate([p_a, p_b]), rcond=1e-6)[0]
     labels = dataset.train_labels[rows]
     return Material(
-        z_a, z_b, labels if labels.min() >= 0 else None, predictor=predictor, weight_decay=config.weight_decay / LOSSES_OVER_THEORY
+        z_a,
+        z_b,
+        labels if labels.min() >= 0 else None,
+        predictor=predictor,
+        weight_decay=config.weight_decay / LOSSES_OVER_THEORY,
+        variance_before=float(before.var(axis=0).sum()),
     )
 
 

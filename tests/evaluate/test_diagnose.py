@@ -35,6 +35,14 @@ def test_the_verdict_does_not_depend_on_unit_or_precision():
         assert d.diagnose((features * scale).astype(dtype)).verdict == d.HEALTHY
 
 
+def test_features_that_shrank_to_nothing_are_one_point():
+    """What is left of a Euclidean loss without a predictor: views without relation, around a mean that shrank as well."""
+    features, others = bench.unrelated_views(np.random.default_rng(0))
+    found = d.diagnose(1e-3 * features, features_b=1e-3 * others["features_b"], variance_before=float(features.var(axis=0).sum()))
+    assert found.verdict == d.COMPLETE
+    assert "1.0e-06 of what it was before training" in found.sentence
+
+
 def test_words():
     """The sentence counts what was found; the remedy fits; modes and diverged terms are remarked on."""
     features, _ = bench.low_rank(4)(np.random.default_rng(0))
