@@ -15,7 +15,7 @@ StepFn = Callable[[Any, Batch], tuple[Any, Any]]
 
 
 class Divergence(RuntimeError):
-    """The loss became NaN or infinite: which step, and which terms."""
+    """The loss or its gradient became NaN or infinite: which step, and which terms."""
 
 
 class Event(NamedTuple):
@@ -64,7 +64,7 @@ def train(step_fn: StepFn, state: Any, stream: Iterator[Batch], *, start: int, s
         per_call: steps that one call of `step_fn` takes; it divides `stop - start`.
 
     Raises:
-        Divergence: a loss is not finite; raised in place of the event, so that nothing after it is kept.
+        Divergence: a loss or its gradient is not finite; raised in place of the event, so that nothing after it is kept.
     """
     waiting = []
     for step in range(start + per_call, stop + 1, per_call):
@@ -78,8 +78,9 @@ def train(step_fn: StepFn, state: Any, stream: Iterator[Batch], *, start: int, s
 
 
 def check_finite(metrics: dict[str, np.ndarray], *, first: int) -> None:
-    """Raise Divergence at the first step at which a loss is not finite, naming its terms."""
-    bad = np.argwhere(~np.isfinite(metrics["loss"]))
+    """Raise Divergence at the first step at which a loss or its gradient is not finite, naming the terms."""
+    watched = [values for name, values in metrics.items() if name in ("loss", "gradient_norm")]
+    bad = np.argwhere(~np.all(np.isfinite(watched), axis=0))
     if len(bad):
         step, lane = bad[0]
         terms = ", ".join(f"{k} {v[step, lane]:.4g}" for k, v in metrics.items())

@@ -41,9 +41,11 @@ def test_events_come_at_multiples_and_at_the_end_with_the_metrics_between():
     assert events[1].metrics["term"].shape == (3, 1)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_and_terms():
+@pytest.mark.parametrize("lost", ["loss", "gradient_norm"])
+def test_a_loss_or_gradient_that_is_not_finite_stops_the_run_and_names_step_and_terms(lost):
     def diverge(state, batch):
-        return state, {"loss": np.float32(np.nan if batch == 5 else 1.0), "variance": np.float32(2.0)}
+        metrics = {"loss": np.float32(1.0), "gradient_norm": np.float32(1.0), "variance": np.float32(2.0)}
+        return state, metrics | ({lost: np.float32(np.nan)} if batch == 5 else {})
 
     events = train(diverge, 0, iter(range(100)), start=0, stop=20, every=4)
     assert next(events).step == 4
