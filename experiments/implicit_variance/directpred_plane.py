@@ -6,6 +6,8 @@ Command   python experiments/implicit_variance/directpred_plane.py      (--quick
 Expected  p and s of the trained network within 5 % of the largest at learning rate 0.01; every mode ends at the fixed point of its side.
           Equal learning rates of predictor and encoder, no target average, no noise. Setting of Tian, Chen, Ganguli (2021), arXiv
           2102.06810.
+Measured  Seed 2, CPU: p and s within 0.07 % of the largest (0.04 % at half the learning rate) at eta = 0.2; at 13 decays from 0.05 to 0.35
+          all 91 modes end within 0.0032 of the predicted fixed point (at eta = 1/4 exactly it is only approached as 1/t).
 """
 
 import sys
@@ -71,7 +73,7 @@ def boundary(eta: float) -> np.ndarray:
     flow = dynamics.directpred(weight_decay=eta)
     saddle = jnp.asarray([levels(eta)[0], levels(eta)[0] ** 2])
     rates, directions = np.linalg.eig(np.asarray(jax.jacfwd(lambda x: flow.velocity(x[:, None])[:, 0])(saddle)))
-    away = 1e-5 * directions[:, np.argmin(rates)].real
+    away = 1e-5 * np.real(directions[:, np.argmin(rates)])
     backward = dynamics.EigenFlow(lambda x: -flow.velocity(x) / (1 + jnp.linalg.norm(flow.velocity(x))))
     halves = [_toy.predict(backward, np.linspace(0, 70, 400), np.asarray(saddle + sign * away)[:, None])[..., 0] for sign in (1, -1)]
     return np.concatenate([halves[0][::-1], halves[1]])
@@ -80,7 +82,7 @@ def boundary(eta: float) -> np.ndarray:
 def draw_plane(axis, result: Result) -> None:
     """Stream lines, the parabola, the boundary of the basin, and the trained modes."""
     p, s = np.meshgrid(np.linspace(0, 1.2, 60), np.linspace(0, 1.2, 60))
-    field = np.asarray(dynamics.directpred(weight_decay=ETA).velocity(np.stack([p, s], axis=-2)))
+    field = np.asarray(dynamics.directpred(weight_decay=ETA).velocity(jnp.asarray(np.stack([p, s], axis=-2))))
     axis.streamplot(p, s, field[:, 0], field[:, 1], color="0.82", linewidth=0.5, arrowsize=0.5, density=1.1)
     line = np.linspace(0, 1.1, 200)
     axis.plot(line, line**2, color=_script.GREEN, linewidth=1.0, label="$s = p^2$")
@@ -159,7 +161,7 @@ def main() -> int:
     figure, axes = plt.subplots(1, 2, figsize=(2 * _script.COLUMN, 3.0))
     draw_plane(axes[0], result)
     draw_branches(axes[1], ends)
-    axes[0].legend(fontsize=6, loc="lower right")
+    axes[0].legend(fontsize=6, loc="upper left", frameon=True, facecolor="white", edgecolor="none", framealpha=0.9)
     _script.write_png(options.out / "directpred_plane.png", figure)
     wrong = max(float(np.max(np.abs(end - expected_end(eta, start)))) for eta, (start, end) in ends.items())
     return _toy.judge(results, f"; end states over the sweep within {wrong:.1e} of theirs (wanted <= 0.01)") or wrong > 0.01

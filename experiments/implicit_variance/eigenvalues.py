@@ -10,6 +10,11 @@ Expected  The largest deviation is within 5 % of the largest eigenvalue at learn
           samples. Here the Euclidean losses, being quadratic, get their exact moments from a fixed batch; the cosine losses draw 2000
           samples for every step. Without a predictor nothing but the noise moves W, slowly: there 100,000 steps of rate 0.1, here 10,000
           of rate 1, the same time and the harder test, and pairs of samples with opposite noise, whose gradients of first order cancel.
+Measured  Seed 2, CPU. Deviation at the learning rate, and at half of it: Euclidean 0.79 and 0.38 % without stop-gradient, 1e-13 without
+          predictor, 1.31 and 0.63 % plain, 0.47 and 0.23 % IsoLoss; cosine 1.40 and 1.19 % without stop-gradient (three of ten modes are
+          left, unstably, which magnifies sampling noise), 0.18 and 0.11 % without predictor, 0.16 and 0.08 % plain, 0.14 and 0.07 %
+          IsoLoss. The flow without stop-gradient has to know the noise (without it the third mode is at 1.4 in place of 2.3 at t = 100)
+          and needs 100 quadrature nodes: with 40 it errs by 50 %, once the dead modes are many orders below the living.
 """
 
 import sys
@@ -42,13 +47,13 @@ def draw(path: Path, results: dict[str, _toy.Result]) -> None:
         for axis, variant in zip(row, VARIANTS, strict=True):
             result = results[family + variant]
             _toy.curves(axis, result.t, result.simulated, result.predicted)
-            axis.set(yscale="log", ylim=(8e-3, 8), xlim=(0, result.t[-1]))
-            axis.set_title((variant.strip(", ") or "stop-gradient and predictor"), fontsize=8)
-            axis.text(0.97, 0.05, f"deviation {result.deviation:.1%}", transform=axis.transAxes, fontsize=6, ha="right")
+            axis.set(yscale="log", ylim=(8e-3, 20), xlim=(0, result.t[-1]))
+            axis.set_title(variant.strip(", ") or "plain", fontsize=8)
+            axis.text(0.97, 0.93, f"deviation {result.deviation:.1%}", transform=axis.transAxes, fontsize=6, ha="right")
         row[0].set_ylabel(f"{family.capitalize()}\neigenvalues of $WW^T$")
     for axis in axes[1]:
-        axis.set_xlabel("time $t$ = learning rate $\\times$ steps")
-    _toy.legend(axes[0, 1], loc="lower left", fontsize=6)
+        axis.set_xlabel("time $t$")
+    _toy.legend(axes[0, 3], loc="center right", fontsize=6)
     _script.write_png(path, figure)
 
 

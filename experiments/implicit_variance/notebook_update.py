@@ -8,6 +8,8 @@ Command   python experiments/implicit_variance/notebook_update.py      (--quick:
 Expected  The gradient follows its flow within 5 % of the largest eigenvalue and conserves the sum within 1 %; the notebook's update lets
           it grow more than tenfold in 1500 steps. N = 15, M = 10, alpha = 1, learning rate 0.1, noise 0.1 on the target. Panel "no
           stop-gradient, cosine" of figure 2 of Halvagal, Laborieux, Zenke (2023), arXiv 2212.04858, and their toy notebook.
+Measured  Seed 2, CPU, batches of 2000: the gradient follows its flow within 1.40 % (1.19 % at half the learning rate) and keeps sum s,
+          8.69 to 8.72; the notebook's update takes it from 8.69 to 283 in 1500 steps.
 """
 
 import sys
@@ -48,8 +50,8 @@ def draw(path: Path, result: _toy.Result, published: np.ndarray) -> None:
     axes[2].semilogy(result.t, published.sum(axis=1), color=_script.RED, label="the notebook's update")
     axes[2].semilogy(result.t, result.simulated.sum(axis=1), color=_script.BLUE, label="the gradient")
     axes[2].axhline(result.predicted[0].sum(), color="black", linewidth=0.7, dashes=(4, 3), label="conserved")
-    axes[2].set(title="$\\sum_m s_m$", xlabel="time $t$", xlim=(0, result.t[-1]), ylim=(3, None))
-    axes[2].legend(fontsize=6, loc="upper left")
+    axes[2].set(title="sum of the eigenvalues", xlabel="time $t$", xlim=(0, result.t[-1]), ylim=(3, None))
+    axes[2].legend(fontsize=6, loc="center right", bbox_to_anchor=(1.0, 0.4))
     _script.write_png(path, figure)
 
 

@@ -1,13 +1,18 @@
 """Eight losses with a rectified output z = relu(W x): what of the linear theory survives.
 
 Claim     The linear flows, started from the same eigenvalues of C = E[z z^T], predict the qualitative course: collapse without
-          stop-gradient, no change without a predictor, small modes learned later by the Euclidean loss than by its IsoLoss, and modes that
+          stop-gradient, no change without a predictor, small modes that grow under the Euclidean loss and under its IsoLoss, modes that
           come closer to one another under the cosine losses. There is no exact theory of this network.
 Command   python experiments/implicit_variance/relu.py      (--quick: fewer steps, smaller batches)
 Expected  Every claim is printed with its number, and whether it holds; that is the result, not a bound. The bound: C in closed form (the
           arc-cosine kernel of Cho and Saul, 2009), which is W_P here, agrees with 100,000 samples within 3 % of its largest eigenvalue. N
           = 15, M = 10, 1500 steps, learning rates of eigenvalues.py, without a predictor 0.1. Figure 6 of Halvagal, Laborieux, Zenke
           (2023), arXiv 2212.04858.
+Measured  Seed 2, CPU: kernel within 0.85 %. Holds: the trace collapses without stop-gradient (x 0.00); without a predictor no eigenvalue
+          moves by more than 6.9 %; the smallest mode grows under the Euclidean IsoLoss (x 5.2); the cosine IsoLoss equalises (largest over
+          smallest x 0.42); the cosine loss without stop-gradient loses modes. Does NOT hold: under the plain losses the smallest mode
+          shrinks (Euclidean, x 0.42) and modes are lost (cosine, largest over smallest x 6454, six of ten end below 0.02). Rectified
+          embeddings have one large eigenvalue, that of their mean; whether that is the cause was not tested.
 """
 
 import sys
@@ -61,12 +66,13 @@ def findings(spectra: dict[str, np.ndarray]) -> dict[str, tuple[bool, str]]:
     spread = {name: (s[-1, -1] / s[-1, 0]) / (s[0, -1] / s[0, 0]) for name, s in spectra.items()}
     still = [spectra[f"{family}, no predictor"] for family in FAMILIES]
     moved = max(float(np.max(np.abs(s[-1] / s[0] - 1))) for s in still)
-    plain, iso = (int(np.sum(spectra[name][-1] > 0.5)) for name in ("euclidean", "euclidean IsoLoss"))
+    grown = {name: s[-1, 0] / s[0, 0] for name, s in spectra.items()}
     lost, apart = trace["euclidean, no stop-gradient"], spread["cosine, no stop-gradient"]
     return {
         "Euclidean loss without stop-gradient loses its trace": (lost < 0.5, f"x {lost:.2f}"),
         "no predictor: no eigenvalue moves": (moved < 0.1, f"at most {moved:.1%}"),
-        "the Euclidean loss has learned fewer modes than its IsoLoss": (plain < iso, f"{plain} against {iso} above 1/2"),
+        "the smallest mode grows under the Euclidean loss": (grown["euclidean"] > 1, f"x {grown['euclidean']:.2f}"),
+        "the smallest mode grows under its IsoLoss": (grown["euclidean IsoLoss"] > 1, f"x {grown['euclidean IsoLoss']:.2f}"),
         "the cosine loss equalises": (spread["cosine"] < 1, f"largest/smallest x {spread['cosine']:.2f}"),
         "the cosine IsoLoss equalises": (spread["cosine IsoLoss"] < 1, f"largest/smallest x {spread['cosine IsoLoss']:.2f}"),
         "the cosine loss without stop-gradient loses modes": (apart > 1, f"largest/smallest x {apart:.3g}"),
@@ -89,11 +95,11 @@ def draw(path: Path, spectra: dict[str, np.ndarray], rates: dict[str, float]) ->
             t = rates[family + variant] * np.arange(len(s))
             _toy.curves(axis, t, s, predict(family + variant, t, s[0]))
             axis.set(yscale="log", ylim=(3e-3, 8), xlim=(0, t[-1]))
-            axis.set_title((variant.strip(", ") or "stop-gradient and predictor"), fontsize=8)
+            axis.set_title(variant.strip(", ") or "plain", fontsize=8)
         row[0].set_ylabel(f"{family.capitalize()}\neigenvalues of $E[zz^T]$")
     for axis in axes[1]:
-        axis.set_xlabel("time $t$ = learning rate $\\times$ steps")
-    _toy.legend(axes[0, 1], loc="lower left", fontsize=6)
+        axis.set_xlabel("time $t$")
+    _toy.legend(axes[0, 1], "linear theory", loc="lower left", fontsize=6)
     _script.write_png(path, figure)
 
 

@@ -6,6 +6,8 @@ Claim     Under the Euclidean loss modes that start below lam_- = (1 - sqrt(1 - 
 Command   python experiments/implicit_variance/weight_decay.py      (--quick: fewer values of eta, shorter cosine runs)
 Expected  Deviation from the flows within 5 % of the largest eigenvalue; the same modes dead and alive as predicted at every eta. The
           linear counterpart of figure 8 of Halvagal, Laborieux, Zenke (2023), arXiv 2212.04858; kappa = 1 with noise on the target alone.
+Measured  Seed 2, CPU: largest deviation 1.38 % (Euclidean, eta = 0.3; 0.66 % at half the learning rate), IsoLoss at most 0.56 %, cosine
+          0.08 %; dead and alive as predicted at 13 of 13 decays from 0 to 0.4, with the threshold at 0.25.
 """
 
 import sys
@@ -92,14 +94,13 @@ def draw(path: Path, results: dict[str, _toy.Result], cases: dict[str, Case]) ->
     axes[0, 0].set_ylabel("eigenvalues of $WW^T$")
     _toy.legend(axes[0, 0], loc="lower left", fontsize=6)
     draw_sweep(axes[1, 0], {n: r for n, r in results.items() if n.startswith("euclidean")}, cases)
-    for (name, result), style in zip(
-        ((n, r) for n, r in results.items() if n.startswith("cosine")), (_script.BLUE, _script.ORANGE, _script.GREEN), strict=True
-    ):
+    cosine = ((name, result) for name, result in results.items() if name.startswith("cosine"))
+    for (name, result), style, width in zip(cosine, (_script.BLUE, _script.ORANGE, _script.GREEN), (4.5, 3.0, 1.5), strict=True):
         total, eta = result.simulated.sum(axis=1), cases[name].weight_decay
         axes[1, 1].semilogy(result.t, total, color=style, label=f"$\\eta$ = {eta:g}")
         axes[1, 1].semilogy(result.t, total[0] * np.exp(-2 * eta * result.t), color="black", linewidth=0.7, dashes=(4, 3))
         clock = result.t / total[0] if eta == 0 else np.expm1(2 * eta * result.t) / (2 * eta * total[0])
-        axes[1, 2].plot(clock, result.simulated / total[:, None], color=style, linewidth=1.2)
+        axes[1, 2].plot(clock, result.simulated / total[:, None], color=style, linewidth=width)
     free = results["cosine, eta = 0"]
     axes[1, 2].plot(free.t / free.predicted[0].sum(), free.predicted / free.predicted[0].sum(), color="black", linewidth=0.7, dashes=(4, 3))
     axes[1, 1].set(title="scale, cosine", xlabel="time $t$", ylabel="$S = \\sum_m s_m$")
