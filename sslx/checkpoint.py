@@ -2,6 +2,7 @@
 
 import shutil
 import textwrap
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,7 +47,7 @@ class Checkpoints:
             yield
         except Exception as error:
             for path in self._folder.glob("*.orbax-checkpoint-tmp"):
-                shutil.rmtree(path, ignore_errors=True)
+                remove(path)
             reason = textwrap.shorten(str(error) or type(error).__name__, 300)
             raise FolderError(f"a checkpoint in {self._folder} cannot be {what} ({reason}); {remedy}") from None
 
@@ -88,3 +89,12 @@ class Checkpoints:
     def _read(self, step: int, **parts: Any) -> Any:
         with self._refusing("read", f"delete {self._folder / str(step)} to use an earlier one, or train again"):
             return self._manager.restore(step, args=ocp.args.Composite(**parts))
+
+
+def remove(folder: Path) -> None:
+    """Delete a folder into which threads of the storage may still be writing for a moment."""
+    for _ in range(100):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.02)
