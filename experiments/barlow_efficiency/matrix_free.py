@@ -4,7 +4,7 @@ Claim     Products with the Fisher information of N(f(x), sigma^2 I), by one jvp
           participation ratio, entropy dimension and largest eigenvalue from random probes lie within their stated errors; and the same
           code takes the 11 million parameters of a ResNet-18.
 Command   python experiments/barlow_efficiency/matrix_free.py            (--quick: an untrained network, 8 images, no ResNet-18)
-Expected  embedding of the shared isoloss run (seed 0) on digits, float64. Products equal to 1e-10; every estimate within 4 standard errors; the
+Expected  digits, the shared isoloss run (seed 0), float64. Products equal to 1e-10; every estimate within 4 standard errors; the
           largest Ritz value within its bound, which is certain. Information about the input (64 x 64), of the embedding (64 x 64, in pixel
           units and in units of the data), and about the parameters, whose dense spectrum is that of the Gram matrix of 8 images' Jacobians.
 Measured  seed 0, 32 images, CPU: products off by 1.2e-15; 24 estimates from 64 probes each at most 1.9 standard errors away; largest
