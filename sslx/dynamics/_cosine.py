@@ -79,7 +79,8 @@ def cosine_no_stop_gradient(*, alpha: float = 0.5, noise: Noise = (0.0, 0.0), no
 
     ds_m/dt = 2 sum_k (lam_k - lam_m) (lam_m lam_k E[z_k^2 z_m^2/(||D z||^3 ||z||)] - E[z_k^2 z_m^2/(||D z|| ||z||^3)]).  sum_m s_m is
     constant. Without noise the fixed point that is given, all modes equal, is unstable: larger modes grow at the expense of smaller ones.
-    Noise of order sigma equalises modes that differ by less than order sigma^2, so that some survive.
+    Noise of order sigma equalises modes that differ by less than order sigma^2, so that some survive. Modes that die leave the table of
+    the module behind them: beside three that live, 40 nodes end 50 % off at t = 150 and 100 nodes within 1.4 % of a trained network.
 
     Args and errors: see `cosine`.
 
