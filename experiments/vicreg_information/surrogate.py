@@ -10,6 +10,10 @@ Expected  Spearman's rho > 0 with p < 0.05 for the norm. Networks of one run are
           each run's test errors over training go to another run (1,999 permutations, two-sided). At the last step alone, and over the steps
           within each run, rho is given too. Left out of the surrogate: the Rademacher term, of which two proxies over the kept networks are
           printed, and the constants that no data determine.
+Measured  seeds 0-4 of five methods at steps 200 to 800, 100 networks, CPU: rho = 0.96, p = 0.001 (the least that 1,999 permutations can
+          show) for the norm, 0.64, p = 0.006 for the error rate (0.3 to 2 %, 1 to 7 images); at the last step 0.95 and 0.52. It is the
+          residuals that rank: the labelled one alone has 0.99. The one term without labels, the invariance, does not: 0.15, p = 0.48.
+          The Rademacher term over these networks and the untrained ones is 0.010, Massart's bound on it 0.106.
           Reference: Shwartz-Ziv et al., 2023, arXiv 2303.00633, section on generalisation.
 """
 
@@ -154,7 +158,7 @@ def main() -> int:
         print(f"{name}: {value:.4f}")
     main_result = correlations[0]
     passed = options.quick or (main_result["rho"] > 0 and main_result["p"] < 0.05)
-    text = f"over {len(rows)} networks rho = {main_result['rho']:.2f}, p = {main_result['p']:.2g} (wanted > 0, < 0.05)"
+    text = f"over {by_run(rows, 'surrogate').size} networks rho = {main_result['rho']:.2f}, p = {main_result['p']:.2g} (wanted > 0, < 0.05)"
     return _script.verdict(passed, f"{text}; at the last step rho = {main_result['rho_last']:.2f}, p = {main_result['p_last']:.2g}")
 
 
