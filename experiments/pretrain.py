@@ -22,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
         elif kind is bool:
             result.add_argument(f"--{field.name}", action="store_true")
         else:
-            result.add_argument(f"--{field.name.replace('_', '-')}", type=kind)
+            result.add_argument(f"--{field.name.replace('_', '-')}", type=kind, default=field.default)
     return result
 
 

@@ -11,7 +11,7 @@ from sslx.config import Config, ConfigError
 from sslx.data import Dataset
 from sslx.methods import HeadSize, Method
 from sslx.models import Head, encoder
-from sslx.train import Network, TrainState, create_state, init
+from sslx.train import Network, TrainState, create_state, init, init_probe
 from sslx.typing import AxisName
 
 
@@ -45,7 +45,7 @@ def assemble(config: Config, progress: data.Progress | None = None) -> Parts:
     if config.batch_size > count:
         raise ConfigError(f"batch_size must be at most {count}, the training images of {config.dataset}, got {config.batch_size}")
     try:
-        parallel.check_divisible(config.batch_size, len(jax.devices()))
+        parallel.check_divisible(config.batch_size, len(jax.devices()), config.micro_batches)
     except ValueError as error:
         raise ConfigError(str(error)) from None
     if config.views != "digits" and dataset.train_images.shape[3] != 3:
@@ -69,8 +69,8 @@ def inputs_of(dataset: Dataset) -> Inputs:
     return Inputs(dataset.train_images.shape[1:], len(dataset.classes))
 
 
-def build_network(config: Config, inputs: Inputs, *, axis_name: AxisName = None) -> Network:
-    """The encoder and the heads of a run."""
+def build_network(config: Config, inputs: Inputs, *, axis_name: AxisName = None, dtype: Any = None) -> Network:
+    """The encoder and the heads of a run, computing in `dtype` (None: that of parameters and images)."""
     method = config.build_method()
     size = method.projector
     if config.projector is not None:
@@ -79,13 +79,19 @@ def build_network(config: Config, inputs: Inputs, *, axis_name: AxisName = None)
         size = size._replace(out=inputs.classes)
     predictor = method.predictor
     if predictor is not None:
-        predictor = make_head(predictor._replace(hidden=config.predictor_hidden or predictor.hidden, out=size.out), axis_name)
-    return Network(encoder(config.model, axis_name=axis_name), make_head(size, axis_name), predictor)
+        predictor = make_head(predictor._replace(hidden=config.predictor_hidden or predictor.hidden, out=size.out), axis_name, dtype)
+    return Network(encoder(config.model, axis_name=axis_name, dtype=dtype), make_head(size, axis_name, dtype), predictor)
 
 
-def make_head(size: HeadSize, axis_name: AxisName) -> Head:
+def make_head(size: HeadSize, axis_name: AxisName, dtype: Any) -> Head:
     """A head of this size."""
-    return Head(size.hidden, size.out, size.layers, size.bias, size.final_norm, axis_name=axis_name)
+    return Head(size.hidden, size.out, size.layers, size.bias, size.final_norm, axis_name=axis_name, dtype=dtype)
+
+
+def compute_dtype(precision: str) -> Any:
+    """The type in which the network computes in training: None for that of the parameters, float32."""
+    low = precision == "bfloat16" or (precision == "auto" and jax.default_backend() != "cpu")
+    return jnp.bfloat16 if low else None
 
 
 def initial_state(config: Config, inputs: Inputs, optimizer: optax.GradientTransformation) -> TrainState:
@@ -94,8 +100,15 @@ def initial_state(config: Config, inputs: Inputs, optimizer: optax.GradientTrans
     init_key, run_key = jax.random.split(jax.random.key(config.seed))
     images = jnp.zeros((2, *inputs.image_shape), jnp.float32)
     variables = init(network, init_key, images)
-    width = jax.eval_shape(lambda v: network.apply(v, images), variables)[1].shape[-1]
-    return create_state(run_key, variables, optimizer, method.init_state(width), has_target=method.target == "ema")
+    features, z, _ = jax.eval_shape(lambda v: network.apply(v, images), variables)
+    return create_state(
+        run_key,
+        variables,
+        optimizer,
+        method.init_state(z.shape[-1]),
+        has_target=method.target == "ema",
+        probe=init_probe(features.shape[-1], inputs.classes) if config.online_probe else None,
+    )
 
 
 def encoder_variables(state: TrainState) -> dict[str, Any]:

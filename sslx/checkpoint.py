@@ -13,6 +13,7 @@ import orbax.checkpoint as ocp
 from jax.sharding import SingleDeviceSharding
 
 from sslx.folder import FolderError
+from sslx.train import TrainState
 
 
 class Checkpoints:
@@ -57,7 +58,7 @@ class Checkpoints:
         Raises:
             FolderError: the disk is full or cannot be written; checkpoints before this one stay.
         """
-        saved = ocp.args.Composite(state=ocp.args.StandardSave(state), inputs=ocp.args.JsonSave(inputs))
+        saved = ocp.args.Composite(state=ocp.args.StandardSave(stored(state)), inputs=ocp.args.JsonSave(inputs))
         with self._refusing("written", "make room there and go on with --resume"):
             self._manager.save(step, args=saved, metrics={"validation": validation})
 
@@ -83,8 +84,12 @@ class Checkpoints:
         Raises:
             FolderError: the checkpoint is damaged, or of another network.
         """
-        abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=SingleDeviceSharding(jax.devices()[0])), like)
-        return self._read(step, state=ocp.args.StandardRestore(abstract))["state"]
+        abstract = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=SingleDeviceSharding(jax.devices()[0])), stored(like)
+        )
+        state = self._read(step, state=ocp.args.StandardRestore(abstract))["state"]
+        whole: Any = like
+        return whole.replace(**state) if isinstance(like, TrainState) and isinstance(state, dict) else state
 
     def _read(self, step: int, **parts: Any) -> Any:
         with self._refusing("read", f"delete {self._folder / str(step)} to use an earlier one, or train again"):
@@ -98,3 +103,10 @@ def remove(folder: Path) -> None:
         if not folder.exists():
             return
         time.sleep(0.02)
+
+
+def stored(state: Any) -> Any:
+    """What is written of a state: the probe is left out where there is none, as in runs that were trained before it existed."""
+    if isinstance(state, TrainState) and not state.probe:
+        return {name: value for name, value in vars(state).items() if name != "probe"}
+    return state

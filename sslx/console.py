@@ -19,12 +19,13 @@ def guarded(command: Callable[[], Any]) -> int:
     from sslx.config import ConfigError
     from sslx.data import DataError
     from sslx.folder import FolderError
+    from sslx.memory import OutOfMemory
     from sslx.train import Divergence
 
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # orbax logs a traceback of what the one line says
     try:
         command()
-    except (ConfigError, DataError, FolderError) as error:
+    except (ConfigError, DataError, FolderError, OutOfMemory) as error:
         return complain(str(error))
     except Divergence as error:
         return complain(f"{error}; the last good checkpoint is kept", DIVERGED)
@@ -46,7 +47,13 @@ def pretrain(options: PretrainOptions) -> None:
     from sslx.progress import Watcher
 
     config = to_config(options)
+    keep_compiled()
     with Watcher() as watcher:
+        if options.seeds > 1:
+            from sslx.seeds import pretrain_seeds
+
+            summary = pretrain_seeds(config, options.seeds, out=options.out, resume=options.resume, watch=watcher.watch)
+            return print_result(summary, describe_seeds(summary), options.json)
         summary = run.pretrain(config, out=options.out, resume=options.resume, watch=watcher.watch)
     rows = {"trained encoder": summary, "random encoder": summary["baselines"]["random"], "raw pixels": summary["baselines"]["raw"]}
     lines = [
@@ -55,7 +62,28 @@ def pretrain(options: PretrainOptions) -> None:
         f"The embedding has RankMe {summary['rankme']:.1f} and efficiency {summary['efficiency']:.3f}.",
         f"Everything is in {summary['run']}; open {summary['run']}/report.html.",
     ]
-    print_result(summary, "\n".join(lines), options.json)
+    return print_result(summary, "\n".join(lines), options.json)
+
+
+def keep_compiled() -> None:
+    """Let jax keep what it compiles from one start to the next, unless the user has named a place for it."""
+    import jax
+
+    from sslx.data import cache_root
+
+    if getattr(jax.config, "jax_compilation_cache_dir", None) is None:
+        jax.config.update("jax_compilation_cache_dir", str(cache_root() / "compiled"))
+
+
+def describe_seeds(summary: dict[str, Any]) -> str:
+    """The scores of several seeds in words."""
+    scores = {"kNN": summary["knn_accuracy"], "linear probe": summary["linear_accuracy"]}
+    scores |= {f"{n} labels per class": score for n, score in summary["few_label_accuracy"].items()}
+    parts = [f"{name} {100 * score['mean']:.1f} ± {100 * score['std']:.1f} %" for name, score in scores.items()]
+    return (
+        f"{summary['method']} on {summary['dataset']}, {len(summary['seeds'])} seeds: {summary['steps']} steps each, "
+        f"{summary['seconds']:.0f} s in all on {summary['device']}.\n{', '.join(parts)}\nEverything is in {summary['run']}."
+    )
 
 
 def describe_scores(name: str, scores: dict[str, Any]) -> str:

@@ -1,19 +1,24 @@
-"""The training of a run: events of the loop become metrics, validation records and checkpoints in its folder."""
+"""The training of a run, or of several that differ in their seed: events of the loop become metrics, validation records, checkpoints."""
 
+import itertools
 import math
-from collections.abc import Callable
+import statistics
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-from sslx import evaluate, folder as folders
-from sslx.assemble import Parts, build_network, inputs_of
+from sslx import evaluate, folder as folders, speed
+from sslx.assemble import Parts, build_network, compute_dtype, inputs_of
 from sslx.augment import RECIPES
 from sslx.checkpoint import Checkpoints
 from sslx.config import Config
 from sslx.feed import make_feed
 from sslx.folder import RunFolder
-from sslx.train import TrainState, make_step, train
+from sslx.train import TrainState, make_step, probe_accuracy, train
 
 LOG_EVERY = 20
 SPECTRUM_IMAGES = 25_600  # as many as RankMe's authors use
@@ -21,15 +26,23 @@ Watch = Callable[[str, dict[str, Any]], None]
 
 
 class Recorder:
-    """Writes what a run gives at its events."""
+    """Writes what one run gives at its events."""
 
     def __init__(self, config: Config, parts: Parts, run: RunFolder, checkpoints: Checkpoints, watch: Watch) -> None:
-        self.parts, self.run, self.checkpoints, self.watch = parts, run, checkpoints, watch
+        self.config, self.parts, self.run, self.checkpoints, self.watch = config, parts, run, checkpoints, watch
         self.inputs = inputs_of(parts.dataset)
         self.split = evaluate.validation_split(parts.dataset.train_labels)
         rows = evaluate.monitored(self.split)
         self.images, self.labels = parts.dataset.train_images[rows], parts.dataset.train_labels[rows]
         self.embed = evaluate.jitted(build_network(config, self.inputs).apply)
+
+    def begin(self, first: TrainState, start: int) -> TrainState:
+        """The state to start from, that of the checkpoint at step `start` or `first`; later records of an earlier start are dropped."""
+        state = self.checkpoints.restore(start, first) if start else first
+        for path in (self.run.metrics, self.run.validation):
+            folders.keep_until(path, start)
+        self.watch("checkpoint", {"step": start, "state": state})
+        return state
 
     def log(self, step: int, metrics: dict[str, float]) -> None:
         """One line of metrics.jsonl."""
@@ -39,29 +52,81 @@ class Recorder:
 
     def validate(self, step: int, state: TrainState) -> None:
         """One line of validation.jsonl and a checkpoint."""
+        held = len(self.split.held)
         features, z, _ = evaluate.extract(self.embed, {"params": state.params, "batch_stats": state.batch_stats}, self.images)
-        record = {"step": step, **evaluate.monitor(features, z, self.labels, len(self.split.held))}
+        record = {"step": step, **evaluate.monitor(features, z, self.labels, held)}
+        if state.probe:
+            record["online_accuracy"] = probe_accuracy(state.probe, features[:held], self.labels[:held])
         folders.append_lines(self.run.validation, [record])
         self.watch("validation", record)
         self.checkpoints.save(step, state, self.inputs._asdict(), validation=record["validation_accuracy"])
         self.watch("checkpoint", {"step": step, "state": state})
 
 
-def fit(config: Config, parts: Parts, recorder: Recorder, state: TrainState, start: int) -> TrainState:
-    """Train from step `start` to the end."""
-    lift, steps = parts.lift, parts.steps
-    network = build_network(config, recorder.inputs, axis_name=lift.axis_name)
-    step = make_step(network, parts.method, parts.optimizer, RECIPES[config.views], total_steps=steps, axis_name=lift.axis_name)
+def fit(parts: Parts, recorders: Sequence[Recorder], states: Sequence[TrainState], start: int) -> tuple[list[TrainState], dict[str, float]]:
+    """Train the runs of `recorders`, which differ in their seed only, side by side from step `start` to the end.
+
+    Returns:
+        Their states at the end, and `speed.describe` of all of them together ({} where there was no step left to take).
+    """
+    config, lift, steps, lanes = recorders[0].config, parts.lift, parts.steps, len(recorders)
+    if start == steps:
+        return list(states), {}
+    step = build_step(config, parts, axis_name=lift.axis_name)
     chunk, save_every = cadence(config.checkpoint_every, steps)
-    feed = make_feed(config, parts, step, recorder.split, start=start, chunk=chunk)
-    every = math.gcd(save_every, LOG_EVERY)
-    for event in train(feed.step, lift.replicate(state), feed.stream, start=start, stop=steps, every=every, per_call=feed.per_call):
-        if event.step % LOG_EVERY == 0 or event.step == steps:
-            recorder.log(event.step, {name: float(values[-1, 0]) for name, values in event.metrics.items()})
+    seeds = [recorder.config.seed for recorder in recorders]
+    feed = make_feed(config, parts, side_by_side(step, lanes), recorders[0].split, seeds=seeds, start=start, chunk=chunk)
+    state, first = lift.replicate(stack(states)), next(feed.stream)
+    program = speed.compile_step(feed.step, state, first, axis_name=lift.axis_name)
+    stream, every, rates = itertools.chain([first], feed.stream), math.gcd(save_every, LOG_EVERY), []
+    begin, last = time.perf_counter(), start
+    for event in train(program.call, state, stream, start=start, stop=steps, every=every, per_call=feed.per_call):
+        rates.append((event.step - last) / (time.perf_counter() - begin))
+        for lane, recorder in enumerate(recorders):
+            if event.step % LOG_EVERY == 0 or event.step == steps:
+                metrics = {name: float(values[-1, lane]) for name, values in event.metrics.items()}
+                recorder.log(event.step, {**metrics, "images_per_second": rates[-1] * config.batch_size})
         if event.step % save_every == 0 or event.step == steps:
-            state = lift.unreplicate(event.state)
-            recorder.validate(event.step, state)
-    return state
+            states = unstack(lift.unreplicate(event.state), lanes)
+            for recorder, state in zip(recorders, states, strict=True):
+                recorder.validate(event.step, state)
+        begin, last = time.perf_counter(), event.step
+    return list(states), speed.describe(
+        program,
+        steps_per_second=statistics.median(rates),
+        batch_size=lanes * config.batch_size,
+        per_epoch=feed.per_epoch,
+        peak=speed.peak_flops(compute_dtype(config.precision) or jnp.float32),
+    )
+
+
+def build_step(config: Config, parts: Parts, *, axis_name: str | None = None) -> Any:
+    """The training step of a run."""
+    network = build_network(config, inputs_of(parts.dataset), axis_name=axis_name, dtype=compute_dtype(config.precision))
+    return make_step(
+        network,
+        parts.method,
+        parts.optimizer,
+        RECIPES[config.views],
+        total_steps=parts.steps,
+        micro_batches=config.micro_batches,
+        axis_name=axis_name,
+    )
+
+
+def side_by_side(step: Any, lanes: int) -> Any:
+    """The step of several runs at once: their states lie along the first axis, their batches along the second, after the images."""
+    return step if lanes == 1 else jax.vmap(step, in_axes=(0, 1))
+
+
+def stack(states: Sequence[TrainState]) -> TrainState:
+    """Several states as one with an axis in front; a single one as it is."""
+    return states[0] if len(states) == 1 else jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+
+
+def unstack(state: TrainState, lanes: int) -> list[TrainState]:
+    """The inverse of `stack`."""
+    return [state] if lanes == 1 else [jax.tree.map(lambda x, i=i: x[i], state) for i in range(lanes)]
 
 
 def cadence(checkpoint_every: int | None, steps: int) -> tuple[int, int]:

@@ -46,6 +46,13 @@ def create(out: str | Path | None, config: Config) -> RunFolder:
     Raises:
         FolderError: `out` is not empty, is a file, or cannot be written.
     """
+    folder = RunFolder(empty(out, config))
+    write_json(folder.config, config.to_json())
+    return folder
+
+
+def empty(out: str | Path | None, config: Config) -> Path:
+    """An empty directory at `out`, or a fresh one as `create` makes it, with the same errors."""
     path = Path(out) if out is not None else fresh_path(config)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -54,9 +61,7 @@ def create(out: str | Path | None, config: Config) -> RunFolder:
         raise FolderError(f"cannot write the run folder {path} ({error.strerror}); choose another --out") from None
     if taken:
         raise FolderError(f"{path} is not empty; choose another --out, or add --resume to go on with the run in it")
-    folder = RunFolder(path)
-    write_json(folder.config, config.to_json())
-    return folder
+    return path
 
 
 def fresh_path(config: Config) -> Path:

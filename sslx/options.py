@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from sslx.config import Config, ConfigError, one_of
+from sslx.config import Config, ConfigError, at_least, one_of
 from sslx.folder import RunFolder
 from sslx.methods import METHODS
 from sslx.presets import PRESETS, preset
@@ -12,7 +12,7 @@ from sslx.presets import PRESETS, preset
 DEFAULT = "digits-isoloss"
 SAME_NAME = (
     "dataset", "target", "data_dir", "model", "epochs", "steps", "batch_size", "learning_rate", "weight_decay", "seed", "parallel",
-    "checkpoint_every",
+    "checkpoint_every", "precision", "micro_batches",
 )  # fmt: skip
 
 
@@ -44,6 +44,14 @@ class PretrainOptions:
     """Target network of BYOL and the closed-form predictors: ema or none."""
     seed: int | None = None
     """Seed of everything random."""
+    seeds: int = 1
+    """Runs, with seeds from --seed up, in a folder of their own each; the summary has mean and standard deviation."""
+    precision: str | None = None
+    """Of the network in training: float32, bfloat16, or auto (bfloat16 on an accelerator)."""
+    micro_batches: int | None = None
+    """Parts of a batch that go through the network one after the other to save memory."""
+    stream: bool = False
+    """Read the images from disk while the device works; by default only where they would take half of its memory."""
     parallel: str | None = None
     """How to run on several devices: auto, jit or pmap."""
     checkpoint_every: int | None = None
@@ -63,8 +71,11 @@ def to_config(options: PretrainOptions) -> Config:
         ConfigError: an unknown name, a value out of range, or options that contradict each other.
         FolderError: a run to resume that cannot be read.
     """
+    at_least("seeds", options.seeds, 1)
     changes: dict[str, Any] = {name: value for name in SAME_NAME if (value := getattr(options, name)) is not None}
-    if options.resume and options.out and options.preset is None and options.method is None:
+    if options.stream:
+        changes["feed"] = "stream"
+    if options.resume and options.out and options.preset is None and options.method is None and options.seeds == 1:
         saved = RunFolder(Path(options.out)).read_config()
         return dataclasses.replace(saved, **changes)
     return preset(preset_name(options), **changes)

@@ -89,11 +89,13 @@ def _pmap_lift(devices: list[Any]) -> Lift:
     )
 
 
-def check_divisible(batch_size: int, devices: int) -> None:
-    """Raise ValueError unless the batch splits evenly over the devices."""
-    if batch_size % devices:
-        lower = max(devices, batch_size - batch_size % devices)
-        raise ValueError(f"batch size {batch_size} does not split over {devices} devices; use a multiple such as {lower}")
+def check_divisible(batch_size: int, devices: int, micro_batches: int = 1) -> None:
+    """Raise ValueError unless the batch splits evenly over the devices, and there into micro-batches."""
+    parts = devices * micro_batches
+    if batch_size % parts:
+        lower = max(parts, batch_size - batch_size % parts)
+        over = f"{devices} devices" + (f" and {micro_batches} micro-batches" if micro_batches > 1 else "")
+        raise ValueError(f"batch size {batch_size} does not split over {over}; use a multiple such as {lower}")
 
 
 def host(tree: Tree) -> Tree:

@@ -1,4 +1,4 @@
-"""The named presets: `digits-METHOD` for a first look, `cifar10-`, `cifar100-` and `stl10-METHOD` with published recipes.
+"""The named presets: `digits-METHOD` for a first look, `cifar10-`, `cifar100-`, `stl10-` and `imagenet-METHOD` with published recipes.
 
 A preset is a function of no arguments; `preset("digits-isoloss", steps=200)` is that preset with a field changed.
 """
@@ -112,24 +112,62 @@ def natural(dataset: str, method: str) -> Config:
     EMP-SSL's for the total coding rate, the learning rate of Barlow Twins, and the supervised row. Nothing here has been trained to its
     end by us; see the README for what has.
     """
-    settings = {"model": "resnet18", "epochs": 1000, "warmup": 0.01, **NATURAL[method]}
+    settings = {"model": "resnet18", "epochs": 1000, "precision": "auto", "online_probe": True, **NATURAL[method]}
+    settings["warmup"] = 10 / settings["epochs"]
     if dataset == "stl10":
         settings |= {"model": "resnet18-imagenet", "views": "stl10"}
     return Config(method=method, dataset=dataset, preset=f"{dataset}-{method}", **settings)
 
 
+BYOL_IMAGENET: Changes = {"optimizer": "lars", "batch_size": 4096, "learning_rate": 3.2, "weight_decay": 1.5e-6, "epochs": 1000}
+"""BYOL (Grill et al., 2020, arXiv:2006.07733): LARS 0.2 batch / 256, decay 1.5e-6, momentum 0.996, 1000 epochs."""
+IMAGENET: dict[str, Changes] = {
+    # Bardes et al., 2022, arXiv:2105.04906: LARS 0.2 batch / 256
+    "vicreg": {"optimizer": "lars", "learning_rate": 1.6, "weight_decay": 1e-6, "epochs": 1000, "projector": (8192, 8192)},
+    # Zbontar et al., 2021, arXiv:2103.03230, and its code: LARS 0.2 batch / 256
+    "barlow_twins": {"optimizer": "lars", "learning_rate": 1.6, "weight_decay": 1e-6, "epochs": 1000, "projector": (8192, 8192)},
+    # Chen et al., 2020, arXiv:2002.05709: LARS 0.3 batch / 256, temperature 0.1, its table at 100 epochs and batch 4096
+    "simclr": {"optimizer": "lars", "batch_size": 4096, "learning_rate": 4.8, "weight_decay": 1e-6, "hyper": {"temperature": 0.1}},
+    "byol": {**BYOL_IMAGENET, "hyper": {"ema": 0.996}},
+    # Chen and He, 2021, arXiv:2011.10566: SGD 0.05 batch / 256, no warm-up
+    "simsiam": {"optimizer": "sgd", "batch_size": 512, "learning_rate": 0.1, "weight_decay": 1e-4, "warmup": 0.0},
+    "mec": {"optimizer": "sgd", "batch_size": 1024, "learning_rate": 0.5, "weight_decay": 1e-5},
+    "supervised": {"optimizer": "sgd", "batch_size": 256, "learning_rate": 0.1, "weight_decay": 1e-4, "epochs": 90},
+}
+
+
+def imagenet(method: str) -> Config:
+    """ResNet-50 on 224 pixels, for ImageNet-1k or its 100 classes as an image folder: give it with `--dataset folder:PATH`.
+
+    Sources stand in `IMAGENET`, MEC's is `MEC`; methods without a row there take BYOL's optimiser, which is our choice. By default batch
+    2048, 100 epochs, ten of them warm-up. The network sees 256 images of a batch at a time. Nothing here has been trained by us.
+    """
+    row = IMAGENET.get(method, BYOL_IMAGENET)
+    settings = {"model": "resnet50-imagenet", "views": "imagenet", "batch_size": 2048, "epochs": 100, "precision": "auto", **row}
+    settings = {"warmup": 10 / settings["epochs"], "micro_batches": max(1, settings["batch_size"] // 256), **settings}
+    settings |= {"online_probe": True, "trust_coefficient": 0.001}
+    return Config(method=method, dataset="folder:imagenet", preset=f"imagenet-{method}", **settings)
+
+
 PRESETS: dict[str, Callable[[], Config]] = {f"digits-{method}": partial(digits, method) for method in DIGITS}
 PRESETS |= {f"{dataset}-{method}": partial(natural, dataset, method) for dataset in ("cifar10", "cifar100", "stl10") for method in NATURAL}
+PRESETS |= {f"imagenet-{method}": partial(imagenet, method) for method in NATURAL}
 
 
 def preset(name: str, **changes: Any) -> Config:
     """The preset of that name with some fields changed; changing `epochs` drops the preset's `steps` and the reverse.
+
+    A preset in epochs keeps the epochs of its warm-up when their number is changed, up to a tenth of them, so that its recipe for 100 or
+    200 epochs is the same name with `epochs` changed.
 
     Raises:
         ConfigError: unknown preset or field, or a value out of range.
     """
     one_of("preset", name, PRESETS)
     check_fields(changes)
+    chosen = PRESETS[name]()
+    if chosen.epochs and isinstance(epochs := changes.get("epochs"), int) and epochs > 0:
+        changes = {"warmup": min(0.1, chosen.warmup * chosen.epochs / epochs), **changes}
     if ("steps" in changes) != ("epochs" in changes):
         changes = {"steps": None, "epochs": None, **changes}
-    return dataclasses.replace(PRESETS[name](), **changes)
+    return dataclasses.replace(chosen, **changes)

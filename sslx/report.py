@@ -49,7 +49,19 @@ def render(
         f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{title}</title><style>{STYLE}</style>"
         f"<h1>{title}</h1>{accuracy_table(summary)}<p>RankMe {summary['rankme']:.1f} and efficiency {summary['efficiency']:.3f} "
         f"of the embedding; {summary['steps']} steps, {summary['seconds']:.0f} s in all on {html.escape(summary['device'])}.</p>"
+        f"{speed_line(summary.get('speed'))}"
         f"{pictures}<p><code>{html.escape(str(summary['versions']))}</code></p></html>\n"
+    )
+
+
+def speed_line(speed: dict[str, float] | None) -> str:
+    """How fast the training was, where it was measured."""
+    if not speed:
+        return ""
+    return (
+        f"<p>Training took {speed['images_per_second']:.0f} images a second ({speed['seconds_per_epoch']:.2f} s an epoch), "
+        f"{100 * speed['model_flops_utilisation']:.1f} % of the {speed['peak_gflop_per_second']:.0f} GFLOP/s of a matrix product, "
+        f"after {speed['compile_seconds']:.1f} s of compilation, with {speed['peak_memory_gib']:.1f} GiB of memory at most.</p>"
     )
 
 

@@ -3,9 +3,10 @@
 These are the functions that the command line and the scripts call.
 """
 
+import contextlib
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -16,17 +17,19 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from sslx import data, evaluate, folder as folders, geometry
+from sslx import data, evaluate, folder as folders
 from sslx.assemble import Inputs, Parts, assemble, build_network, encoder_variables, initial_state, inputs_of
 from sslx.augment import RECIPES, make_views
 from sslx.checkpoint import Checkpoints
 from sslx.config import Config
 from sslx.data import Dataset
+from sslx.feed import check_feed, describe_feed
 from sslx.fit import SPECTRUM_IMAGES, Recorder, Watch, fit
 from sslx.folder import FolderError, RunFolder
+from sslx.memory import OutOfMemory, explain, is_exhausted
 from sslx.models import encoder
 from sslx.report import render
-from sslx.train import TrainState
+from sslx.train import TrainState, probe_accuracy
 
 
 def silent(kind: str, record: dict[str, Any]) -> None:
@@ -50,42 +53,66 @@ def pretrain(config: Config, *, out: str | Path | None = None, resume: bool = Fa
     Raises:
         ConfigError, DataError, FolderError: something about the settings, the data or the folder is wrong; nothing was lost.
         Divergence: the loss became NaN or infinite; the last good checkpoint is kept.
+        OutOfMemory: the device has not enough memory; the message says what would fit.
     """
     begin = time.perf_counter()
-    parts = assemble(config, lambda done, total: watch("data", {"done": done, "total": total}))
+    parts = read_data(config, watch)
     run = folders.open_existing(out, config) if resume else folders.create(out, config)
-    inputs = inputs_of(parts.dataset)
-    first = initial_state(config, inputs, parts.optimizer)
-    watch("start", {"run": str(run.path), "steps": parts.steps, "notes": parts.dataset.notes})
-    with Checkpoints(run.checkpoints) as checkpoints:
-        start = checkpoints.last() or 0
-        state = checkpoints.restore(start, first) if start else first
-        for path in (run.metrics, run.validation):
-            folders.keep_until(path, start)
-        watch("checkpoint", {"step": start, "state": state})
-        state = fit(config, parts, Recorder(config, parts, run, checkpoints, watch), state, start)
+    return train_and_score(parts, [config], [run], watch, begin)[0]
+
+
+def read_data(config: Config, watch: Watch) -> Parts:
+    """The parts of a run; `watch` hears how many images have been read."""
+    parts = assemble(config, lambda done, total: watch("data", {"done": done, "total": total}))
+    check_feed(config, parts.dataset)
+    return parts
+
+
+def train_and_score(parts: Parts, configs: Sequence[Config], runs: Sequence[RunFolder], watch: Watch, begin: float) -> list[dict[str, Any]]:
+    """Train runs that differ in their seed side by side (a single one from its last checkpoint on), score them, write their folders."""
+    firsts = [initial_state(config, inputs_of(parts.dataset), parts.optimizer) for config in configs]
+    notes = (*parts.dataset.notes, describe_feed(configs[0], parts.dataset))
+    watch("start", {"run": ", ".join(str(run.path) for run in runs), "steps": parts.steps, "notes": notes})
+    with contextlib.ExitStack() as stack:
+        opened = [stack.enter_context(Checkpoints(run.checkpoints)) for run in runs]
+        recorders = [Recorder(*each, watch) for each in zip(configs, [parts] * len(runs), runs, opened, strict=True)]
+        start = opened[0].last() or 0
+        states = [recorder.begin(first, start) for recorder, first in zip(recorders, firsts, strict=True)]
+        try:
+            states, speed = fit(parts, recorders, states, start)
+        except jax.errors.JaxRuntimeError as error:
+            if is_exhausted(error):
+                raise OutOfMemory(explain(configs[0], parts)) from None
+            raise
     watch("evaluate", {})
-    summary = {
+    summaries = []
+    for config, run, first, state in zip(configs, runs, firsts, states, strict=True):
+        summary = {**summarise(config, parts, run, first, state), "speed": speed, "seconds": round(time.perf_counter() - begin, 1)}
+        folders.write_json(run.summary, summary)
+        with folders.replacing(run.report) as temporary:
+            temporary.write_text(render(summary, *report_material(config, parts, run, state)))
+        summaries.append(summary)
+    return summaries
+
+
+def summarise(config: Config, parts: Parts, run: RunFolder, first: TrainState, state: TrainState) -> dict[str, Any]:
+    """What a run is and how good its encoder is, beside the encoder before training and raw pixels."""
+    dataset = parts.dataset
+    pixels = evaluate.raw_pixels(dataset.train_images), evaluate.raw_pixels(dataset.test_images)
+    return {
         "run": str(run.path),
         "preset": config.preset,
         "method": config.method,
         "dataset": config.dataset,
         "seed": config.seed,
         "steps": parts.steps,
-        **score_encoder(config, parts.dataset, state),
+        **score_encoder(config, dataset, state),
         "baselines": {
-            "random": evaluate.evaluate(*encode(config, parts.dataset, encoder_variables(first)), parts.dataset),
-            "raw": evaluate.evaluate(
-                evaluate.raw_pixels(parts.dataset.train_images), evaluate.raw_pixels(parts.dataset.test_images), parts.dataset
-            ),
+            "random": evaluate.evaluate(*encode(config, dataset, encoder_variables(first)), dataset),
+            "raw": evaluate.evaluate(*pixels, dataset),
         },
-        "seconds": round(time.perf_counter() - begin, 1),
         **provenance(),
     }
-    folders.write_json(run.summary, summary)
-    with folders.replacing(run.report) as temporary:
-        temporary.write_text(render(summary, *report_material(config, parts, run, state)))
-    return summary
 
 
 def report_material(config: Config, parts: Parts, run: RunFolder, state: TrainState) -> tuple[Any, ...]:
@@ -104,16 +131,13 @@ def report_material(config: Config, parts: Parts, run: RunFolder, state: TrainSt
 
 
 def score_encoder(config: Config, dataset: Dataset, state: TrainState) -> dict[str, Any]:
-    """The accuracies of the trained encoder, and RankMe and efficiency of the embedding of the training images."""
+    """The accuracies of the trained encoder and its online probe, and RankMe and efficiency of the embedding of the training images."""
     network = build_network(config, inputs_of(dataset))
     variables = {"params": state.params, "batch_stats": state.batch_stats}
     _, z, _ = evaluate.extract(evaluate.jitted(network.apply), variables, dataset.train_images[:SPECTRUM_IMAGES])
-    correlation = np.corrcoef(z, rowvar=False) if np.all(z.std(axis=0) > 0) else np.zeros((z.shape[1], z.shape[1]))
-    return {
-        **evaluate.evaluate(*encode(config, dataset, encoder_variables(state)), dataset),
-        "rankme": float(geometry.rankme(jnp.asarray(z))),
-        "efficiency": float(geometry.efficiency(jnp.asarray(correlation))),
-    }
+    arrays = encode(config, dataset, encoder_variables(state))
+    online = {"online_accuracy": probe_accuracy(state.probe, arrays[1], dataset.test_labels)} if state.probe else {}
+    return {**evaluate.evaluate(*arrays, dataset), **online, **evaluate.embedding_scores(z)}
 
 
 def encode(config: Config, dataset: Dataset, variables: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:

@@ -20,8 +20,8 @@ pytestmark = pytest.mark.usefixtures("without_typing_hook")
 
 def test_every_method_has_a_preset_on_every_named_data_set():
     for method in METHODS:
-        for dataset in ("digits", "cifar10", "cifar100", "stl10"):
-            config = preset(f"{dataset}-{method}")
+        for dataset in ("digits", "cifar10", "cifar100", "stl10", "folder:imagenet"):
+            config = preset(f"{dataset.removeprefix('folder:')}-{method}")
             assert (config.method, config.dataset) == (method, dataset)
 
 
@@ -56,6 +56,13 @@ def test_epochs_replace_the_steps_of_a_preset():
     assert (config.epochs, config.steps) == (3, None)
 
 
+def test_a_recipe_keeps_its_epochs_of_warm_up():
+    for epochs in (100, 200, 1000):
+        assert preset("cifar10-vicreg", epochs=epochs).warmup * epochs == pytest.approx(10)
+    assert preset("cifar10-vicreg", epochs=2).warmup == 0.1
+    assert preset("digits-vicreg", epochs=2).warmup == preset("digits-vicreg").warmup
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -72,6 +79,10 @@ def test_epochs_replace_the_steps_of_a_preset():
         ({"learning_rate": math.nan}, "learning_rate must be a number above 0.*got nan"),
         ({"learning_rate": math.inf}, "learning_rate"),
         ({"weight_decay": -1e-4}, "weight_decay must be a number from 0"),
+        ({"feed": "disk"}, "feed must be one of auto, resident, host, stream"),
+        ({"precision": "float16"}, "precision must be one of auto, float32, bfloat16"),
+        ({"online_probe": 1}, "online_probe must be true or false, got 1"),
+        ({"micro_batches": 0}, "micro_batches must be a whole number of at least 1"),
         ({"warmup": 1.5}, "warmup must be a number from 0 to 1, got 1.5"),
         ({"seed": -1}, "seed must be a whole number of at least 0"),
         ({"target": "ema", "method": "vicreg", "hyper": {}}, "vicreg has no target network"),

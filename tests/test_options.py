@@ -1,5 +1,6 @@
 import pytest
 
+from sslx.config import ConfigError
 from sslx.options import PretrainOptions, to_config
 from sslx.presets import preset
 
@@ -27,3 +28,9 @@ def test_a_data_set_without_a_preset_takes_the_recipe_of_cifar10():
 def test_every_option_of_the_same_name_changes_its_field():
     changes = {"model": "mlp", "batch_size": 32, "learning_rate": 0.5, "weight_decay": 0.25, "seed": 9, "parallel": "pmap", "target": "ema"}
     assert to_config(PretrainOptions(**changes)) == preset("digits-isoloss", **changes)
+
+
+def test_streaming_and_seeds_are_options():
+    assert to_config(PretrainOptions(stream=True)).feed == "stream"
+    with pytest.raises(ConfigError, match="seeds must be a whole number of at least 1, got 0"):
+        to_config(PretrainOptions(seeds=0))

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from sslx.data._cache import cache_root as cache_root
 from sslx.data._cifar import cifar10, cifar100
 from sslx.data._dataset import DataError as DataError, Dataset as Dataset, Progress as Progress, Request
 from sslx.data._digits import digits

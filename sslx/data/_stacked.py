@@ -10,6 +10,11 @@ class Stacked:
     def __init__(self, first: UInt8[np.ndarray, "N H W C"], second: UInt8[np.ndarray, "U H W C"]) -> None:
         self.first, self.second = first, second
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """[N + U, H, W, C]."""
+        return (len(self), *self.first.shape[1:])
+
     def __len__(self) -> int:
         return len(self.first) + len(self.second)
 

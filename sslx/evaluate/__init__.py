@@ -1,4 +1,7 @@
-"""How good frozen features are. NumPy and scikit-learn on the host; N training images, T test images, d features, K classes."""
+"""How good frozen features are. NumPy and scikit-learn on the host.
+
+N training images, T test images, d features, K classes.
+"""
 
 from sslx.evaluate._diagnose import Diagnosis as Diagnosis, diagnose as diagnose
 from sslx.evaluate._features import extract as extract, jitted as jitted, raw_pixels as raw_pixels
@@ -8,6 +11,7 @@ from sslx.evaluate._linear_probe import linear_accuracy as linear_accuracy
 from sslx.evaluate._modes import Modes as Modes, eigenmodes as eigenmodes
 from sslx.evaluate._monitor import (
     ValidationSplit as ValidationSplit,
+    embedding_scores as embedding_scores,
     monitor as monitor,
     monitored as monitored,
     validation_split as validation_split,

@@ -2,9 +2,11 @@
 
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
+from sslx import geometry
 from sslx.evaluate._knn import knn_accuracy
 from sslx.evaluate._linear_probe import fit_scaler
 
@@ -36,7 +38,8 @@ def monitored(split: ValidationSplit) -> Int[np.ndarray, " r"]:
 def monitor(
     features: Float[np.ndarray, "r d"], embeddings: Float[np.ndarray, "r e"], labels: Int[np.ndarray, " r"], held: int
 ) -> dict[str, Any]:
-    """`validation_accuracy` of kNN on standardised features, and `spectrum`, the eigenvalues of the embedding covariance, falling.
+    """`validation_accuracy` of kNN on standardised features, `embedding_scores`, and `spectrum`, the eigenvalues of the embedding
+    covariance, falling.
 
     Args:
         features: of the images `monitored`.
@@ -47,4 +50,11 @@ def monitor(
     scaled = fit_scaler(features[held:])(features)
     accuracy = knn_accuracy(scaled[held:], labels[held:], scaled[:held], labels[:held])
     spectrum = np.linalg.eigvalsh(np.cov(embeddings.astype(np.float64), rowvar=False))[::-1]
-    return {"validation_accuracy": accuracy, "spectrum": np.maximum(spectrum, 0).tolist()}
+    return {"validation_accuracy": accuracy, **embedding_scores(embeddings), "spectrum": np.maximum(spectrum, 0).tolist()}
+
+
+def embedding_scores(z: Float[np.ndarray, "N e"]) -> dict[str, float]:
+    """`rankme` and `efficiency` (of the correlation matrix, 0 where a feature is constant) of embeddings."""
+    constant = np.any(z.std(axis=0) == 0)
+    correlation = np.zeros((z.shape[1],) * 2) if constant else np.corrcoef(z, rowvar=False)
+    return {"rankme": float(geometry.rankme(jnp.asarray(z))), "efficiency": float(geometry.efficiency(jnp.asarray(correlation)))}

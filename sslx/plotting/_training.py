@@ -7,7 +7,7 @@ import numpy as np
 from sslx.plotting._style import figure
 
 Records = list[dict[str, Any]]
-NOT_TERMS = ("step", "learning_rate", "gradient_norm", "loss")
+NOT_TERMS = ("step", "learning_rate", "gradient_norm", "loss", "images_per_second", "probe_loss", "probe_accuracy")
 
 
 def loss_terms(metrics: Records) -> Any:
@@ -41,7 +41,10 @@ def validation_accuracy(validation: Records) -> Any:
     """Accuracy of nearest neighbours on the validation images against the step."""
     fig, ax = figure()
     ax.plot([r["step"] for r in validation], [100 * r["validation_accuracy"] for r in validation], marker="o", markersize=3)
-    ax.set(xlabel="step", ylabel="kNN on validation images (%)")
+    if all("online_accuracy" in r for r in validation):
+        ax.plot([r["step"] for r in validation], [100 * r["online_accuracy"] for r in validation], marker="s", markersize=3)
+        ax.legend(("kNN", "online probe"), fontsize=7, frameon=False)
+    ax.set(xlabel="step", ylabel="accuracy on validation images (%)")
     return fig
 
 

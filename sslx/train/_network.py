@@ -44,12 +44,21 @@ def init(network: Network, key: Array, images: Float[Array, "N ..."]) -> Variabl
     return jax.jit(lambda k, x: network.init(k, x, train=False))(key, images)
 
 
-def apply_views(network: Network, variables: Variables, views: Float[Array, "V N ..."]) -> tuple[Outputs, Variables]:
+def apply_views(
+    network: Network, variables: Variables, views: Float[Array, "V N ..."], micro_batches: int = 1
+) -> tuple[Outputs, Variables]:
     """All views in training mode, one after the other, and the batch statistics after the last.
 
     Each view is normalised by its own batch, as in the published codes. (One vmap over the views would need half the
     compilation, but the gradient of a convolution under vmap is several times slower on a CPU.)
+
+    With several micro-batches one after the other goes through the network, and again in the backward pass, so that the memory of one
+    is enough. The embeddings are those of the whole batch, and so a loss of batch statistics and its gradient are exact (Gao et al.,
+    2021, arXiv:2101.06983), where adding the gradients of a loss of each part would be another loss; batch norm alone sees a
+    micro-batch, as without synchronisation it sees a device's share.
     """
+    if micro_batches > 1:
+        return apply_in_parts(network, variables, views, micro_batches)
     outputs = []
     for view in views:
         out, new = network.apply(variables, view, train=True, mutable=["batch_stats"])
@@ -57,3 +66,17 @@ def apply_views(network: Network, variables: Variables, views: Float[Array, "V N
         outputs.append(out)
     features, z, p = (jnp.stack(parts) for parts in zip(*outputs, strict=True))
     return Outputs(features, z, p), variables.get("batch_stats", {})
+
+
+def apply_in_parts(network: Network, variables: Variables, views: Float[Array, "V N ..."], parts: int) -> tuple[Outputs, Variables]:
+    """`apply_views` on rows i, i + parts, i + 2 parts, ... for every i < parts, keeping only the outputs for the backward pass."""
+    v, n = views.shape[:2]
+
+    @jax.checkpoint
+    def body(batch_stats: Any, part: Array) -> tuple[Any, Outputs]:
+        out, batch_stats = apply_views(network, {**variables, "batch_stats": batch_stats}, part)
+        return batch_stats, out
+
+    split = jnp.moveaxis(views.reshape(v, n // parts, parts, *views.shape[2:]), 2, 0)
+    batch_stats, outputs = jax.lax.scan(body, variables.get("batch_stats", {}), split)
+    return Outputs(*(jnp.moveaxis(x, 0, 2).reshape(v, n, -1) for x in outputs)), batch_stats

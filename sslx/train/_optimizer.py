@@ -19,10 +19,12 @@ def decayed(params: Any) -> Any:
     return jax.tree.map(lambda p: p.ndim > 1, params)
 
 
-def optimizer(name: str, schedule: optax.Schedule | float, *, weight_decay: float = 0.0) -> optax.GradientTransformation:
+def optimizer(
+    name: str, schedule: optax.Schedule | float, *, weight_decay: float = 0.0, trust_coefficient: float = 0.02
+) -> optax.GradientTransformation:
     """The optimiser of that name.
 
-    "sgd": momentum 0.9, decay added to the gradient. "lars": momentum 0.9, trust coefficient 0.02, biases and norm parameters
+    "sgd": momentum 0.9, decay added to the gradient. "lars": momentum 0.9, biases and norm parameters
     with neither decay nor trust ratio (You et al., 2017, arXiv:1708.03888, with the exclusions of BYOL and Barlow Twins).
     "adamw": decoupled decay.
 
@@ -35,7 +37,7 @@ def optimizer(name: str, schedule: optax.Schedule | float, *, weight_decay: floa
             schedule,
             weight_decay=weight_decay,
             weight_decay_mask=decayed,
-            trust_coefficient=0.02,
+            trust_coefficient=trust_coefficient,
             trust_ratio_mask=decayed,
             momentum=0.9,
         ),

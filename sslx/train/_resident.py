@@ -3,7 +3,7 @@
 N images, B batch, S steps of one program.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,7 @@ def chunk_rows(seed: int | Array, first: Array, *, steps: int, count: int, batch
     return orders[epoch - epoch[0], position]
 
 
-def make_chunk(step: StepFn, share: Callable[[Array], Array], *, steps: int, batch_size: int, seed: int) -> StepFn:
+def make_chunk(step: StepFn, share: Callable[[Array], Array], *, steps: int, batch_size: int, seeds: Sequence[int]) -> StepFn:
     """`steps` steps in one `lax.scan`.
 
     Args:
@@ -35,14 +35,16 @@ def make_chunk(step: StepFn, share: Callable[[Array], Array], *, steps: int, bat
         share: this device's part of the rows of a batch, as `sslx.parallel.Lift` has it.
         steps: how many.
         batch_size: images of a step over all devices.
-        seed: of the shuffling.
+        seeds: of the shuffling, one for each run that `step` takes side by side.
 
     Returns:
         `(state, data) -> (state, metrics)`: data is a `Batch` of all images, every metric has a leading axis [S].
     """
 
     def chunk(state, data: Batch):
-        rows = chunk_rows(seed, state.step, steps=steps, count=len(data.labels), batch_size=batch_size)
+        first, count = jnp.ravel(state.step)[0], len(data.labels)
+        orders = [chunk_rows(seed, first, steps=steps, count=count, batch_size=batch_size) for seed in seeds]
+        rows = orders[0] if len(seeds) == 1 else jnp.stack(orders, axis=2)
 
         def body(state, rows: Array):
             mine = share(rows)

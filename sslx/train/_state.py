@@ -11,7 +11,7 @@ from jax import Array
 
 @struct.dataclass
 class TrainState:
-    """Parameters, batch statistics, optimiser, target network ({} without one), method state, step and key."""
+    """Parameters, batch statistics, optimiser, target network and online probe ({} without one), method state, step and key."""
 
     step: Any
     key: Any
@@ -20,10 +20,17 @@ class TrainState:
     opt_state: optax.OptState
     target: Any
     method_state: Any
+    probe: Any = struct.field(default_factory=dict)
 
 
 def create_state(
-    key: Array, variables: dict[str, Any], optimizer: optax.GradientTransformation, method_state: Any, *, has_target: bool
+    key: Array,
+    variables: dict[str, Any],
+    optimizer: optax.GradientTransformation,
+    method_state: Any,
+    *,
+    has_target: bool,
+    probe: Any = None,
 ) -> TrainState:
     """The state at step 0; the target network starts as a copy of the online network."""
     params, batch_stats = variables["params"], variables.get("batch_stats", {})
@@ -36,4 +43,5 @@ def create_state(
         opt_state=optimizer.init(params),
         target=jax.tree.map(jnp.copy, target),
         method_state=method_state,
+        probe=probe or {},
     )

@@ -16,6 +16,7 @@ from sslx.augment import View, make_views
 from sslx.collectives import axis_index, pmean_if
 from sslx.methods import Method, Online
 from sslx.train._network import Network, apply_views
+from sslx.train._probe import probe_step
 from sslx.train._state import TrainState
 from sslx.typing import AxisName, Scalar, Views
 
@@ -23,7 +24,7 @@ Metrics = dict[str, Scalar]
 
 
 class Batch(NamedTuple):
-    """Images and labels of one step; only a method that learns from labels looks at them."""
+    """Images and labels of one step; only a method that learns from labels and the online probe look at the labels."""
 
     images: UInt8[Array, "N H W C"] | Float[Array, "N H W C"]
     labels: Int[Array, " N"]
@@ -36,9 +37,10 @@ def make_step(
     views: Sequence[View],
     *,
     total_steps: int,
+    micro_batches: int = 1,
     axis_name: AxisName = None,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
-    """The training step: views, forward, loss, gradient, optimiser, target network, method state.
+    """The training step: views, forward, loss, gradient, optimiser, target network, method state, online probe.
 
     Everything random is drawn from `fold_in(state.key, state.step)` and the example's index in the global batch, so that a
     batch split over devices gives the same step as on one device, and a resumed run is the same run.
@@ -49,10 +51,11 @@ def make_step(
         optimizer: gradient transformation.
         views: one view function per view.
         total_steps: length of the run, for the momentum schedule of the target network.
+        micro_batches: parts of the batch that go through the network one after the other, as `apply_views` has them.
         axis_name: the device axis under `pmap`; None under `jit`.
 
     Returns:
-        The step; its metrics are the loss and every term of it, and the norm of the gradient.
+        The step; its metrics are the loss and every term of it, the norm of the gradient, and loss and accuracy of the probe.
     """
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
@@ -61,15 +64,17 @@ def make_step(
         pixels = jax.lax.optimization_barrier(pixels)  # or XLA makes the views again for each consumer
 
         def objective(params: Any) -> tuple[Scalar, Any]:
-            out, batch_stats = apply_views(network, {"params": params, "batch_stats": state.batch_stats}, pixels)
-            target, target_stats = target_embeddings(network, method, state, out.z, pixels, batch.labels)
+            out, batch_stats = apply_views(network, {"params": params, "batch_stats": state.batch_stats}, pixels, micro_batches)
+            target, target_stats = target_embeddings(network, method, state, out.z, pixels, batch.labels, micro_batches)
             value, terms, method_state = method.loss(Online(out.z, out.p), target, state.method_state, loss_key, state.step, axis_name)
-            return value, (terms, batch_stats, target_stats, method_state)
+            return value, (terms, batch_stats, target_stats, method_state, out.features)
 
-        (loss, (terms, batch_stats, target_stats, method_state)), grads = jax.value_and_grad(objective, has_aux=True)(state.params)
+        (loss, (terms, *new, features)), grads = jax.value_and_grad(objective, has_aux=True)(state.params)
+        batch_stats, target_stats, method_state = new
         grads = pmean_if(grads, axis_name)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params: Any = optax.apply_updates(state.params, updates)
+        probe, scores = probe_step(state.probe, features, batch.labels, axis_name=axis_name) if state.probe else ({}, {})
         new = state.replace(  # pyright: ignore[reportAttributeAccessIssue]  # flax adds `replace`
             step=state.step + 1,
             params=params,
@@ -77,8 +82,9 @@ def make_step(
             opt_state=opt_state,
             target=move_target(state, params, target_stats, target_momentum(method.ema, state.step, total_steps)),
             method_state=method_state,
+            probe=probe,
         )
-        return new, {"loss": loss, **terms._asdict(), "gradient_norm": optax.tree.norm(grads)}
+        return new, {"loss": loss, **terms._asdict(), "gradient_norm": optax.tree.norm(grads), **scores}
 
     return step
 
@@ -96,13 +102,15 @@ def global_index(batch: Batch, axis_name: AxisName) -> Int[Array, " N"]:
     return axis_index(axis_name) * n + jnp.arange(n)
 
 
-def target_embeddings(network: Network, method: Method, state: TrainState, z: Views, pixels: Array, labels: Array) -> tuple[Views, Any]:
+def target_embeddings(
+    network: Network, method: Method, state: TrainState, z: Views, pixels: Array, labels: Array, micro_batches: int
+) -> tuple[Views, Any]:
     """What the online embeddings are compared with, [V, N, d], and the target network's new batch statistics ({} without one)."""
     if method.target == "labels":
         return jnp.broadcast_to(jax.nn.one_hot(labels, z.shape[-1], dtype=z.dtype), z.shape), {}
     if method.target == "self":
         return z, {}
-    out, stats = apply_views(network, state.target, pixels)
+    out, stats = apply_views(network, state.target, pixels, micro_batches)
     return jax.lax.stop_gradient(out.z), stats
 
 

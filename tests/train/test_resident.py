@@ -45,7 +45,7 @@ def stepped():
 def scanned(mode, devices, chunk):
     lift = parallel.lift(mode, devices)
     step, state = build(lift)
-    many = lift.step(make_chunk(step, lift.share, steps=chunk, batch_size=BATCH, seed=SEED))
+    many = lift.step(make_chunk(step, lift.share, steps=chunk, batch_size=BATCH, seeds=[SEED]))
     data = itertools.repeat(Batch(*lift.place((IMAGES, LABELS))))
     return finish(lift, train(many, lift.replicate(state), data, start=0, stop=STEPS, every=STEPS, per_call=chunk))
 

@@ -1,0 +1,79 @@
+"""One recipe with several seeds: a run folder for each, and mean and standard deviation over them.
+
+The seeds are trained side by side as one program where no convolution stands in the way, else in turn.
+"""
+
+import dataclasses
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sslx import folder as folders
+from sslx.config import Config
+from sslx.fit import Watch
+from sslx.run import pretrain, read_data, silent, train_and_score
+
+SIDE_BY_SIDE = ("mlp",)  # without convolutions, of which vmap makes ones with groups
+AVERAGED = ("knn_accuracy", "linear_accuracy", "online_accuracy", "few_label_accuracy", "rankme", "efficiency")
+
+
+def pretrain_seeds(
+    config: Config, count: int, *, out: str | Path | None = None, resume: bool = False, watch: Watch = silent
+) -> dict[str, Any]:
+    """Train `count` runs with the seeds from `config.seed` up.
+
+    Args:
+        config: the settings of the first run.
+        count: how many.
+        out: the folder for the run folders `seedS`; by default a fresh one under runs/.
+        resume: go on with what is in `out`: finished runs are read, the others trained in turn.
+        watch: as in `sslx.pretrain`.
+
+    Returns:
+        What summary.json in the folder holds: "seeds", "runs", and {"mean", "std"} of the accuracies and of the embedding's metrics (the
+        standard deviation over the seeds, with count - 1).
+
+    Raises:
+        ConfigError, DataError, FolderError, Divergence: as in `sslx.pretrain`.
+    """
+    begin = time.perf_counter()
+    if resume and out is None:
+        raise folders.FolderError("--resume needs --out with the folder to go on with")
+    configs = [dataclasses.replace(config, seed=config.seed + i) for i in range(count)]
+    parts = read_data(config, watch)  # before anything is written
+    root = Path(out or "") if resume else folders.empty(out, config)
+    if resume or config.model not in SIDE_BY_SIDE:
+        summaries = [go_on(each, root / f"seed{each.seed}", watch) for each in configs]
+    else:
+        runs = [folders.create(root / f"seed{each.seed}", each) for each in configs]
+        summaries = train_and_score(parts, configs, runs, watch, begin)
+    result = {
+        **{name: summaries[0][name] for name in ("preset", "method", "dataset", "steps", "versions", "device")},
+        "run": str(root),
+        "seeds": [each.seed for each in configs],
+        "runs": [summary["run"] for summary in summaries],
+        **{name: spread([summary[name] for summary in summaries]) for name in AVERAGED if name in summaries[0]},
+        "seconds": round(time.perf_counter() - begin, 1),
+    }
+    folders.write_json(root / "summary.json", result)
+    return result
+
+
+def go_on(config: Config, path: Path, watch: Watch) -> dict[str, Any]:
+    """The summary of the run at `path`, which is read, resumed or begun."""
+    run = folders.RunFolder(path)
+    if run.summary.exists():
+        folders.open_existing(path, config)
+        return json.loads(run.summary.read_text())
+    return pretrain(config, out=path, resume=run.config.exists(), watch=watch)
+
+
+def spread(values: Sequence[Any]) -> dict[str, Any]:
+    """Mean and standard deviation, entry by entry where the values are tables."""
+    if isinstance(values[0], dict):
+        return {key: spread([value[key] for value in values]) for key in values[0]}
+    return {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0}

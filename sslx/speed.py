@@ -1,0 +1,69 @@
+"""How fast a run is and what it needs: compilation, floating-point operations, the device's peak, memory."""
+
+import resource
+import time
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+
+class Program(NamedTuple):
+    """A compiled step: the call, floating-point operations of one step over all devices, seconds of compilation."""
+
+    call: Any
+    flops: float
+    seconds: float
+
+
+def compile_step(lifted: Any, state: Any, batch: Any, *, axis_name: str | None) -> Program:
+    """Compile a lifted step, or a scan over steps, whose body is counted once, for these arguments.
+
+    Operations are counted before the compiler's optimisations, so that what it adds or saves does not count.
+    """
+    lowered = lifted.lower(state, batch)
+    counted: Any = lowered.cost_analysis()
+    shares = 1 if axis_name is None else jax.device_count()  # under pmap the program of one device is counted
+    begin = time.perf_counter()
+    compiled = lowered.compile()
+    return Program(compiled, counted.get("flops", 0.0) * shares, time.perf_counter() - begin)
+
+
+def peak_flops(dtype: DTypeLike) -> float:
+    """Floating-point operations a second of all devices, as the best of three large matrix products on the first of them."""
+    size = 1024 if jax.default_backend() == "cpu" else 8192
+    x = jnp.ones((size, size), dtype)
+    product = jax.jit(jnp.matmul)
+    product(x, x).block_until_ready()
+    seconds = []
+    for _ in range(3):
+        begin = time.perf_counter()
+        product(x, x).block_until_ready()
+        seconds.append(time.perf_counter() - begin)
+    devices = 1 if jax.default_backend() == "cpu" else jax.device_count()  # the devices of a CPU share its cores
+    return devices * 2 * size**3 / min(seconds)
+
+
+def memory_limit() -> int | None:
+    """Bytes that the program may use on the first device, None where it does not say (a CPU)."""
+    return (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
+
+
+def peak_memory() -> int:
+    """Most bytes in use so far on the first device, or by the process where the device does not say."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    return stats.get("peak_bytes_in_use") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def describe(program: Program, *, steps_per_second: float, batch_size: int, per_epoch: int, peak: float) -> dict[str, float]:
+    """The speed of a run as its summary holds it."""
+    return {
+        "images_per_second": steps_per_second * batch_size,
+        "seconds_per_epoch": per_epoch / steps_per_second,
+        "model_flops_utilisation": program.flops * steps_per_second / peak,
+        "step_gflop": program.flops / 1e9,
+        "peak_gflop_per_second": peak / 1e9,
+        "peak_memory_gib": peak_memory() / 2**30,
+        "compile_seconds": program.seconds,
+    }

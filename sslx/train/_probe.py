@@ -1,0 +1,54 @@
+"""A linear classifier that is trained beside the encoder, on features through which no gradient flows back.
+
+V views, N batch, d features, K classes; a label of -1 is not known, and its image is left out.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+from jaxtyping import Float, Int
+
+from sslx.collectives import psum_if
+from sslx.moments import at_least_float32
+from sslx.typing import AnyArray, AxisName, Scalar, Views
+
+Probe = dict[str, Any]
+OPTIMIZER = optax.adam(1e-3)
+
+
+def init_probe(width: int, classes: int) -> Probe:
+    """A probe of `width` features before its first step: weights and bias zero."""
+    params = {"kernel": jnp.zeros((width, classes), jnp.float32), "bias": jnp.zeros(classes, jnp.float32)}
+    return {"params": params, "opt_state": OPTIMIZER.init(params)}
+
+
+def probe_step(probe: Probe, features: Views, labels: Int[Array, " N"], *, axis_name: AxisName = None) -> tuple[Probe, dict[str, Scalar]]:
+    """One step of Adam (learning rate 1e-3) on the cross-entropy, the mean over all views of the labelled images of all devices.
+
+    Returns:
+        The probe, and the loss and accuracy of the probe as it was before the step.
+    """
+    features = jax.lax.stop_gradient(at_least_float32(features))
+    known = jnp.broadcast_to(labels >= 0, features.shape[:2])
+
+    def totals(params: Any) -> tuple[Array, Array]:
+        logits = features @ params["kernel"] + params["bias"]
+        targets = jnp.broadcast_to(jnp.maximum(labels, 0), known.shape)
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, targets)
+        return jnp.sum(losses * known), jnp.sum((logits.argmax(-1) == targets) & known)
+
+    (loss, hits), grads = jax.value_and_grad(totals, has_aux=True)(probe["params"])
+    loss, hits, grads, count = psum_if((loss, hits, grads, jnp.sum(known)), axis_name)
+    count = jnp.maximum(count, 1)
+    updates, opt_state = OPTIMIZER.update(jax.tree.map(lambda g: g / count, grads), probe["opt_state"])
+    params = optax.apply_updates(probe["params"], updates)
+    return {"params": params, "opt_state": opt_state}, {"probe_loss": loss / count, "probe_accuracy": hits / count}
+
+
+def probe_accuracy(probe: Probe, features: Float[AnyArray, "N d"], labels: Int[AnyArray, " N"]) -> float:
+    """The fraction of images whose class the probe names."""
+    logits = features @ probe["params"]["kernel"] + probe["params"]["bias"]
+    return float(jnp.mean(logits.argmax(-1) == labels))

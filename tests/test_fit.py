@@ -1,0 +1,85 @@
+"""Training a run: the same whichever way the images come, and whether seeds are trained side by side or in turn."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sslx import augment, evaluate, parallel
+from sslx.assemble import assemble, initial_state, inputs_of
+from sslx.fit import Recorder, cadence, fit
+from sslx.presets import preset
+
+CONFIG = preset("digits-vicreg", model="mlp", projector=(8, 4), steps=12, checkpoint_every=4, batch_size=256, optimizer="sgd", seed=3)
+
+
+class Notes(Recorder):
+    """A recorder that keeps what it hears."""
+
+    def __init__(self, config, split):
+        self.config, self.split, self.logged, self.validated = config, split, [], []
+
+    def log(self, step, metrics):
+        self.logged.append((step, {k: v for k, v in metrics.items() if k != "images_per_second"}))
+
+    def validate(self, step, state):
+        self.validated.append(step)
+
+
+@pytest.fixture(scope="module")
+def parts():
+    """Digits in runs of 12 steps with two epochs and a bit, on one device, with views that cost little to compile."""
+
+    def brighten(key, images, index):
+        return images * jax.vmap(lambda i: jax.random.uniform(jax.random.fold_in(key, i), (1, 1, 1), images.dtype, 0.5))(index)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(augment.RECIPES, "digits", (brighten, brighten))
+        yield assemble(CONFIG)._replace(lift=parallel.lift("jit", 1))
+
+
+def train(parts, *configs):
+    """Parameters and notes of each run, in float64."""
+    split = evaluate.validation_split(parts.dataset.train_labels)
+    notes = [Notes(config, split) for config in configs]
+    states = [wide(initial_state(config, inputs_of(parts.dataset), parts.optimizer)) for config in configs]
+    states, speed = fit(parts, notes, states, 0)
+    assert min(speed.values()) > 0
+    return [jax.device_get((state.params, state.batch_stats)) for state in states], [(n.logged, n.validated) for n in notes]
+
+
+def wide(state):
+    return jax.tree.map(lambda x: x.astype(jnp.float64) if jnp.issubdtype(x.dtype, jnp.floating) else x, state)
+
+
+@pytest.fixture(scope="module")
+def from_host(parts):
+    return train(parts, dataclasses.replace(CONFIG, feed="host"))
+
+
+@pytest.mark.parametrize("feed", ["resident", "stream"])
+def test_on_one_device_the_images_may_come_any_way(parts, from_host, feed):
+    states, notes = train(parts, dataclasses.replace(CONFIG, feed=feed))
+    jax.tree.map(np.testing.assert_array_equal, states, from_host[0])
+    assert notes == from_host[1]
+    assert notes[0][1] == [4, 8, 12]
+
+
+@pytest.mark.parametrize("feed", ["host", "resident"])
+def test_seeds_side_by_side_are_the_seeds_in_turn(parts, from_host, feed):
+    configs = [dataclasses.replace(CONFIG, feed=feed, seed=seed) for seed in (3, 4)]
+    states, notes = train(parts, *configs)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), states[0], from_host[0][0])
+    assert np.isclose(notes[0][0][-1][1]["loss"], from_host[1][0][0][-1][1]["loss"], rtol=1e-9)
+    assert notes[0][0] != notes[1][0]
+
+
+@pytest.mark.parametrize(
+    ("every", "steps", "want"), [(None, 800, (20, 100)), (50, 800, (10, 50)), (4, 12, (4, 4)), (None, 97, (1, 12)), (None, 4, (4, 4))]
+)
+def test_one_program_serves_every_call(every, steps, want):
+    chunk, save_every = cadence(every, steps)
+    assert (chunk, save_every) == want
+    assert steps % chunk == save_every % chunk == 0

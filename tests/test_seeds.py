@@ -1,0 +1,52 @@
+"""Several seeds: a run folder each, mean and standard deviation over them, side by side or in turn."""
+
+import json
+
+import numpy as np
+import pytest
+
+from sslx import evaluate, folder, seeds
+from sslx.presets import preset
+
+SMALL = preset("digits-vicreg", model="mlp", projector=(16, 8), steps=4, batch_size=64, checkpoint_every=4)
+
+
+@pytest.fixture
+def scores(monkeypatch):
+    """Probes that cost nothing and give 0, 1, 2, ... over 100."""
+    calls = iter(range(100))
+
+    def stub(*_, **__):
+        value = next(calls) / 100
+        return {"knn_accuracy": value, "linear_accuracy": value, "few_label_accuracy": {"2": value}, "few_label_std": {"2": 0.0}}
+
+    monkeypatch.setattr(evaluate, "evaluate", stub)
+
+
+def test_side_by_side_and_in_turn_write_the_same_folders(scores, tmp_path, monkeypatch):
+    beside = seeds.pretrain_seeds(SMALL, 2, out=tmp_path / "beside")
+    monkeypatch.setattr(seeds, "SIDE_BY_SIDE", ())
+    turn = seeds.pretrain_seeds(SMALL, 2, out=tmp_path / "turn")
+    for name, summary in (("beside", beside), ("turn", turn)):
+        root = tmp_path / name
+        assert json.loads((root / "summary.json").read_text()) == summary
+        assert summary["seeds"] == [0, 1]
+        runs = [json.loads((root / f"seed{seed}/summary.json").read_text()) for seed in (0, 1)]
+        values = [run["knn_accuracy"] for run in runs]
+        assert summary["knn_accuracy"] == {"mean": np.mean(values), "std": np.std(values, ddof=1)}
+        assert set(summary["few_label_accuracy"]) == {"2"}
+        assert (root / "seed1/report.html").exists()
+    losses = [
+        [folder.read_lines(tmp_path / name / f"seed{seed}/metrics.jsonl")[-1]["loss"] for seed in (0, 1)] for name in ("beside", "turn")
+    ]
+    np.testing.assert_allclose(*losses, rtol=1e-3)
+    assert seeds.pretrain_seeds(SMALL, 2, out=tmp_path / "turn", resume=True)["knn_accuracy"] == turn["knn_accuracy"]
+
+
+def last_losses(root):
+    return [folder.read_lines(root / f"seed{seed}/metrics.jsonl")[-1]["loss"] for seed in (0, 1)]
+
+
+def test_resuming_needs_a_folder():
+    with pytest.raises(folder.FolderError, match="--resume needs --out"):
+        seeds.pretrain_seeds(SMALL, 2, resume=True)

@@ -1,0 +1,35 @@
+"""What grain reads ahead is what the host's own batches are."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from sslx.data import Stacked
+from sslx.train import batches, streamed
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (22, 2, 2, 1)).astype(np.uint8)
+LABELS = np.arange(22, dtype=np.int32)
+
+
+@pytest.mark.parametrize("images", [IMAGES, Stacked(IMAGES[:9], IMAGES[9:])])
+def test_a_stream_is_the_same_batches_from_any_step_to_the_last(images):
+    got = list(streamed(images, LABELS, 8, seed=3, start=1, stop=6))
+    want = list(itertools.islice(batches(IMAGES, LABELS, 8, seed=3, start=1), 5))
+    assert len(got) == 5
+    for a, b in zip(got, want, strict=True):
+        np.testing.assert_array_equal(a[0], b[0])
+        np.testing.assert_array_equal(a[1], b[1])
+
+
+def test_the_parts_of_two_processes_are_the_batch():
+    whole = next(iter(streamed(IMAGES, LABELS, 8, seed=3, start=2, stop=3)))
+    parts = [next(iter(streamed(IMAGES, LABELS, 8, seed=3, start=2, stop=3, process=i, processes=2))) for i in range(2)]
+    np.testing.assert_array_equal(np.concatenate([labels for _, labels in parts]), whole[1])
+
+
+def test_a_memory_mapped_array_is_read(tmp_path):
+    np.save(tmp_path / "images.npy", IMAGES)
+    mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
+    (images, labels), *_ = streamed(mapped, LABELS, 8, seed=0, start=0, stop=1)
+    np.testing.assert_array_equal(images, IMAGES[labels])
