@@ -56,8 +56,8 @@ def keep_history(folder: RunFolder) -> Any:
             path = folder.path / "history"
             path.mkdir(exist_ok=True)
             state = record["state"]
-            variables = flatten_dict({"params": state.params, "batch_stats": state.batch_stats}, sep="/")
-            np.savez(path / f"{record['step']:06d}.npz", **{name: np.asarray(leaf) for name, leaf in variables.items()})
+            variables: dict[str, Any] = flatten_dict({"params": state.params, "batch_stats": state.batch_stats}, sep="/")
+            np.savez(path / f"{record['step']:06d}.npz", **variables)
 
     return watch
 

@@ -166,7 +166,12 @@ def assess(run: str | Path, parts: tuple[str, ...], *, save_to: str | None = Non
     dataset = data.load(config.dataset, data_dir=config.data_dir)
     arrays = encode(config, dataset, encoder_variables(state))
     if save_to is not None:
-        split = {"features": arrays[0], "labels": dataset.train_labels, "test_features": arrays[1], "test_labels": dataset.test_labels}
+        split: dict[str, Any] = {
+            "features": arrays[0],
+            "labels": dataset.train_labels,
+            "test_features": arrays[1],
+            "test_labels": dataset.test_labels,
+        }
         with folders.replacing(Path(save_to)) as temporary, temporary.open("wb") as file:
             np.savez(file, **split)
     return evaluate.evaluate(*arrays, dataset, parts=parts)

@@ -17,7 +17,7 @@ Measured  30 runs, seeds 0-4, CPU: both bounds hold. d_eff at the end (mean ± s
 import sys
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import matplotlib.pyplot as plt
@@ -31,7 +31,7 @@ from sslx import data, geometry
 from sslx.assemble import build_network, inputs_of
 
 METHODS = ("barlow_twins", "vicreg", "simclr", "byol", "isoloss", "supervised")
-STYLES = dict(zip(METHODS, ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1))), strict=True))
+STYLES: dict[str, Any] = dict(zip(METHODS, ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1))), strict=True))
 GAUGES, KINDS, SPACES = geometry.EfficienciesByGauge._fields, geometry.Efficiencies._fields, ("embedding", "features")
 Row = dict[str, Any]
 
@@ -46,7 +46,7 @@ def measure(method: str, seeds: range, dataset: data.Dataset, **changes: Any) ->
 
     @jax.jit
     def etas(variables: Any) -> Any:
-        features, z, _ = network.apply(variables, images)
+        features, z, *_ = cast("tuple[jax.Array, ...]", network.apply(variables, images))
         return {"embedding": (geometry.efficiencies(z), z.shape[1]), "features": (geometry.efficiencies(features), features.shape[1])}
 
     rows = []
@@ -70,7 +70,7 @@ def correlations(rows: list[Row]) -> dict[str, np.ndarray]:
     for space in SPACES:
         chosen = last(rows, space, METHODS[:-1])
         accuracy = [row["final accuracy"] for row in chosen]
-        values = [[spearmanr([row[f"{g} {k}"] for row in chosen], accuracy).statistic for k in KINDS] for g in GAUGES]
+        values = [[spearmanr([row[f"{g} {k}"] for row in chosen], accuracy)[0] for k in KINDS] for g in GAUGES]
         result[space] = np.array(values)
     return result
 

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -62,7 +62,7 @@ def trained_network(quick: bool) -> tuple[Function, Any, np.ndarray]:
     images = dataset.train_images.reshape(-1, 64) / 255
 
     def embed(params: Any, x: Any) -> Any:
-        return network.apply({**variables, "params": params}, x.reshape(1, 8, 8, 1))[1][0]
+        return cast("tuple[jax.Array, ...]", network.apply({**variables, "params": params}, x.reshape(1, 8, 8, 1)))[1][0]
 
     return embed, variables["params"], images
 

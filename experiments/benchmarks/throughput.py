@@ -130,7 +130,7 @@ def torch_seconds(images: np.ndarray, model: str, batch: int, steps: int) -> lis
     """Seconds of a step, five times: channels_last, and on a GPU autocast and torch.compile."""
     gpu = torch.cuda.is_available()
     device = "cuda" if gpu else "cpu"
-    network: nn.Module = torch_network(model).to(device, memory_format=torch.channels_last)
+    network: nn.Module = torch_network(model).to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9)
     data = torch.from_numpy(images).to(device)
 
