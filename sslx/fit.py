@@ -1,5 +1,6 @@
 """The training of a run, or of several that differ in their seed: events of the loop become metrics, validation records, checkpoints."""
 
+import dataclasses
 import itertools
 import math
 import statistics
@@ -78,6 +79,10 @@ def fit(parts: Parts, recorders: Sequence[Recorder], states: Sequence[TrainState
     feed = make_feed(config, parts, side_by_side(step, lanes), recorders[0].split, seeds=seeds, start=start, chunk=chunk)
     state, first = lift.replicate(stack(states)), next(feed.stream)
     program = speed.compile_step(feed.step, state, first, axis_name=lift.axis_name)
+    if config.micro_batches > 1:  # they lie in a loop, whose body is counted once
+        whole = build_step(dataclasses.replace(config, micro_batches=1), parts)
+        batch = speed.abstract_batch(config.batch_size, inputs_of(parts.dataset).image_shape)
+        program = program._replace(flops=lanes * speed.count_flops(whole, states[0], batch))
     stream, every, rates = itertools.chain([first], feed.stream), math.gcd(save_every, LOG_EVERY), []
     begin, last = time.perf_counter(), start
     for event in train(program.call, state, stream, start=start, stop=steps, every=every, per_call=feed.per_call):

@@ -5,13 +5,11 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from sslx import feed, speed
 from sslx.assemble import Parts, initial_state, inputs_of
 from sslx.config import Config
 from sslx.fit import build_step
-from sslx.train import Batch
 
 
 class OutOfMemory(RuntimeError):
@@ -42,7 +40,7 @@ def explain(config: Config, parts: Parts) -> str:
 
 def step_bytes(step: Any, state: Any, batch_size: int, image_shape: tuple[int, ...]) -> int:
     """Bytes that a step needs on one device, for its arguments and while it runs."""
-    batch = jax.eval_shape(lambda: Batch(jnp.zeros((batch_size, *image_shape), jnp.uint8), jnp.zeros(batch_size, jnp.int32)))
+    batch = speed.abstract_batch(batch_size, image_shape)
     account: Any = jax.jit(step, donate_argnums=0).lower(state, batch).compile().memory_analysis()
     return account.argument_size_in_bytes + account.temp_size_in_bytes
 

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from sslx.train import Batch
+
 
 class Program(NamedTuple):
     """A compiled step: the call, floating-point operations of one step over all devices, seconds of compilation."""
@@ -28,6 +30,17 @@ def compile_step(lifted: Any, state: Any, batch: Any, *, axis_name: str | None) 
     begin = time.perf_counter()
     compiled = lowered.compile()
     return Program(compiled, counted.get("flops", 0.0) * shares, time.perf_counter() - begin)
+
+
+def abstract_batch(batch_size: int, image_shape: tuple[int, ...]) -> Batch:
+    """Shapes and types of a batch."""
+    return jax.eval_shape(lambda: Batch(jnp.zeros((batch_size, *image_shape), jnp.uint8), jnp.zeros(batch_size, jnp.int32)))
+
+
+def count_flops(step: Any, state: Any, batch: Any) -> float:
+    """Floating-point operations of a step that has not been lifted, for arguments of which shapes and types are enough."""
+    counted: Any = jax.jit(step).lower(state, batch).cost_analysis()
+    return counted.get("flops", 0.0)
 
 
 def peak_flops(dtype: DTypeLike) -> float:
