@@ -1,5 +1,6 @@
 """The diagnosis of a run or of saved features: reads them, asks `sslx.evaluate.diagnose`, draws."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +31,7 @@ class Material(NamedTuple):
     terms: dict[str, float] | None = None
     predictor: Float[np.ndarray, "d d"] | None = None
     weight_decay: float = 0.0
-    variance_before: float | None = None
+    signal_before: float | None = None
 
 
 def diagnose(source: str | Path, *, out: str | Path | None = None) -> dict[str, Any]:
@@ -78,7 +79,7 @@ def judge(material: Material) -> dict[str, Any]:
         terms=material.terms,
         predictor_eigenvalues=modes and modes.gain,
         mode_threshold=0.0 if modes is None or modes.threshold is None else modes.threshold,
-        variance_before=material.variance_before,
+        signal_before=material.signal_before,
     )
     largest = np.max(np.abs(z), initial=1e-30)
     eta = jax.jit(geometry.efficiencies)(jnp.asarray(z / largest, jnp.float32))
@@ -137,18 +138,20 @@ def features_of_state(config: Config, state: TrainState, dataset: Dataset) -> Ma
     rows = np.sort(np.random.default_rng(0).permutation(len(dataset.train_images))[:count])
     network = build_network(config, inputs_of(dataset))
 
-    @jax.jit
-    def embed(params: Any, batch_stats: Any, key: Any, images: Any) -> Any:
+    @partial(jax.jit, static_argnames="train")
+    def embed(params: Any, batch_stats: Any, key: Any, images: Any, *, train: bool) -> Any:
         views = make_views(key, images.astype(jnp.float32) / 255, jnp.arange(block), RECIPES[config.views])
-        return [network.apply({"params": params, "batch_stats": batch_stats}, view)[1:] for view in views[:2]]
+        apply = partial(network.apply, {"params": params, "batch_stats": batch_stats}, train=train, mutable=["batch_stats"])
+        return [apply(view)[0][1:] for view in views[:2]]
 
-    def embed_all(state: TrainState) -> Any:
+    def embed_all(state: TrainState, *, train: bool = False) -> Any:
         keys = jax.random.split(state.key, count // block)
         blocks = zip(keys, rows.reshape(-1, block), strict=True)
-        parts = [embed(state.params, state.batch_stats, key, dataset.train_images[r]) for key, r in blocks]
+        parts = [embed(state.params, state.batch_stats, key, dataset.train_images[r], train=train) for key, r in blocks]
         return jax.tree.map(lambda *blocks: np.concatenate(blocks), *parts)
 
-    (before, _), _ = embed_all(initial_state(config, inputs_of(dataset), config.build_optimizer(1)[1]))
+    untrained = initial_state(config, inputs_of(dataset), config.build_optimizer(1)[1])
+    (before_a, _), (before_b, _) = embed_all(untrained, train=True)  # its running statistics are not yet those of any image
     (z_a, p_a), (z_b, p_b) = embed_all(state)
     predictor = None
     if method.matrix is not None:
@@ -162,7 +165,7 @@ def features_of_state(config: Config, state: TrainState, dataset: Dataset) -> Ma
         labels if labels.min() >= 0 else None,
         predictor=predictor,
         weight_decay=config.weight_decay / LOSSES_OVER_THEORY,
-        variance_before=float(before.var(axis=0).sum()),
+        signal_before=evaluate.signal(before_a, before_b),
     )
 
 

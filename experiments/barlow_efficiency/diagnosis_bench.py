@@ -123,7 +123,7 @@ def paint(path: Path, rows: list[dict[str, Any]], draws: int) -> None:
                 axis.text(j, i, counts[i, j], ha="center", va="center", fontsize=6.5)
             if verdict == row["expected"]:
                 axis.add_patch(Rectangle((j - 0.47, i - 0.44), 0.94, 0.88, fill=False, color=_script.RED, linewidth=0.9))
-    axis.set_xticks(range(len(VERDICTS)), [verdict.split()[0] for verdict in VERDICTS], fontsize=6.5)
+    axis.set_xticks(range(len(VERDICTS)), [verdict.split()[0] for verdict in VERDICTS], fontsize=6.5, rotation=25)
     axis.set_yticks(range(len(rows)), [row["case"] for row in rows], fontsize=6.5)
     axis.tick_params(length=0)
     axis.set_title(f"verdicts on {draws} draws (framed: right)", fontsize=8)

@@ -40,7 +40,7 @@ class Evidence(NamedTuple):
     agreement: float | None  # correlation of the two views of an image
     neighbour_accuracy: float | None  # leave-one-out, 5 neighbours
     modes_below_threshold: int | None
-    shrinkage: float | None  # variance over that before training
+    signal_left: float | None  # covariance of the two views, summed over features, over that before training
 
 
 class Diagnosis(NamedTuple):
@@ -61,16 +61,16 @@ def diagnose(
     terms: Mapping[str, float] | None = None,
     predictor_eigenvalues: Float[np.ndarray, " M"] | None = None,
     mode_threshold: float | Float[np.ndarray, " M"] = 0.0,
-    variance_before: float | None = None,
+    signal_before: float | None = None,
 ) -> Diagnosis:
     """Say whether features are healthy, noise, or collapsed to a point, to a few dimensions or to a few clusters.
 
-    In this order. Complete: variance below 1e-3 of the mean square, or of what it was before training. Noise: two views of an image
-    correlate by less than 0.1, or labels are not predicted by neighbours. Cluster: dense clusters cover 90 % of the rows and hold less
-    than a tenth of the variance within. Dimensional: a gap of a factor 1,000 in the spectrum with a tenth of the dimensions behind it, or
-    an effective dimension (entropy) below 5.5 (d/3 for narrow features), just above the 5.1 of variances k^-2 of any width; a network that
-    has not yet learnt more is told so too. Noise again, where neither a second view nor labels were given: a spectrum as flat as that of
-    independent noise. Healthy: the rest.
+    In this order. Complete: variance below 1e-3 of the mean square; or two views of an image correlate by less than 0.1, and what they
+    share is below 1 % of that before training. Cluster: dense clusters cover 90 % of the rows and hold less than a tenth of the variance
+    within. Dimensional: a gap of a factor 1,000 in the spectrum with a tenth of the dimensions behind it, or an effective dimension
+    (entropy) below 5.5 (d/3 for narrow features), just above the 5.1 of variances k^-2 of any width; a network that has not yet learnt
+    more is told so too. Noise: two views correlate by less than 0.1, labels are not predicted by neighbours or, where neither was given, a
+    spectrum as flat as that of independent noise. Healthy: the rest.
 
     Args:
         features: [N, d], N >= 20: the representation or the embedding, of any library.
@@ -79,7 +79,7 @@ def diagnose(
         terms: last values of the loss terms; only those that are not finite are remarked on.
         predictor_eigenvalues: eigenvalues [M] of the predictor, for methods that have one.
         mode_threshold: the eigenvalue, one for all modes or one each, below which theory sends a mode to zero; see `eigenmodes`.
-        variance_before: variance of the same features, summed over them, in the untrained network.
+        signal_before: covariance of the two views, summed over features, in the untrained network.
 
     Returns:
         `Diagnosis`. Flat spectra without a second view or labels are called noise: perfectly whitened features look the same.
@@ -104,7 +104,7 @@ def diagnose(
         agreement=None if features_b is None else _agreement(features, features_b),
         neighbour_accuracy=None if labels is None else _neighbour_accuracy(features, labels),
         modes_below_threshold=below,
-        shrinkage=float(spectrum.sum()) / variance_before if variance_before else None,
+        signal_left=None if features_b is None or not signal_before else signal(features, features_b) / signal_before,
     )
     verdict = _verdict(evidence, spectrum, len(features), labels)
     sentence = _sentence(verdict, evidence, len(spectrum)) + _remarks(evidence, predictor_eigenvalues, terms)
@@ -112,20 +112,27 @@ def diagnose(
 
 
 def _verdict(evidence: Evidence, spectrum: np.ndarray, n: int, labels: np.ndarray | None) -> str:
-    if evidence.spread < 1e-3 or (evidence.shrinkage is not None and evidence.shrinkage < 1e-3):
+    unrelated = evidence.agreement is not None and evidence.agreement < 0.1
+    if evidence.spread < 1e-3 or (unrelated and evidence.signal_left is not None and evidence.signal_left < 0.01):
         return COMPLETE
-    if evidence.agreement is not None and evidence.agreement < 0.1:
-        return NOISE
-    if evidence.neighbour_accuracy is not None and labels is not None and evidence.neighbour_accuracy < _chance(labels):
-        return NOISE
     if evidence.clusters >= 2 and evidence.within_clusters < 0.1:
         return CLUSTER
     d = len(spectrum)
     if evidence.effective_dimension < min(5.5, d / 3) or evidence.rank < min(d, n - 1):
         return DIMENSIONAL
+    if unrelated:
+        return NOISE
+    if evidence.neighbour_accuracy is not None and labels is not None and evidence.neighbour_accuracy < _chance(labels):
+        return NOISE
     if evidence.agreement is None and evidence.neighbour_accuracy is None and _as_flat_as_noise(spectrum, n):
         return NOISE
     return HEALTHY
+
+
+def signal(a: Float[np.ndarray, "N d"], b: Float[np.ndarray, "N d"]) -> float:
+    """Covariance of two views, summed over the features."""
+    a, b = (x.astype(np.float64) - x.mean(axis=0, dtype=np.float64) for x in (a, b))
+    return float(np.sum(a * b) / len(a))
 
 
 def _spread(mean: np.ndarray, spectrum: np.ndarray) -> float:
@@ -198,7 +205,7 @@ def _chance(labels: np.ndarray) -> float:
 
 def _sentence(verdict: str, evidence: Evidence, d: int) -> str:
     if verdict == COMPLETE and evidence.spread >= 1e-3:
-        return f"All rows are nearly one point: their variance is {evidence.shrinkage:.1e} of what it was before training."
+        return f"Training erased what two views of one image share: {evidence.signal_left:.1e} of it is left, the rest is noise."
     if verdict == COMPLETE:
         return f"All rows are nearly one point: their variance is {evidence.spread:.1e} of their mean square."
     if verdict == NOISE:

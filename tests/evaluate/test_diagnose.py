@@ -35,12 +35,15 @@ def test_the_verdict_does_not_depend_on_unit_or_precision():
         assert d.diagnose((features * scale).astype(dtype)).verdict == d.HEALTHY
 
 
-def test_features_that_shrank_to_nothing_are_one_point():
-    """What is left of a Euclidean loss without a predictor: views without relation, around a mean that shrank as well."""
+def test_noise_that_training_left_of_a_signal_is_complete_collapse():
+    """What remains of a Euclidean loss without a predictor: views without relation, where there was a signal before."""
     features, others = bench.unrelated_views(np.random.default_rng(0))
-    found = d.diagnose(1e-3 * features, features_b=1e-3 * others["features_b"], variance_before=float(features.var(axis=0).sum()))
+    before = d.signal(features, features)
+    assert d.diagnose(features, **others).verdict == d.NOISE
+    found = d.diagnose(1e-3 * features, features_b=1e-3 * others["features_b"], signal_before=before)
     assert found.verdict == d.COMPLETE
-    assert "1.0e-06 of what it was before training" in found.sentence
+    assert "Training erased what two views of one image share" in found.sentence
+    assert d.diagnose(features, features_b=features, signal_before=before).evidence.signal_left == pytest.approx(1)
 
 
 def test_words():
