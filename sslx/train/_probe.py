@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array
 from jaxtyping import Float, Int
@@ -51,4 +52,4 @@ def probe_step(probe: Probe, features: Views, labels: Int[Array, " N"], *, axis_
 def probe_accuracy(probe: Probe, features: Float[AnyArray, "N d"], labels: Int[AnyArray, " N"]) -> float:
     """The fraction of images whose class the probe names."""
     logits = features @ probe["params"]["kernel"] + probe["params"]["bias"]
-    return float(jnp.mean(logits.argmax(-1) == labels))
+    return float(np.mean(np.asarray(logits.argmax(-1)) == labels))
