@@ -137,5 +137,5 @@ def unstack(state: TrainState, lanes: int) -> list[TrainState]:
 def cadence(checkpoint_every: int | None, steps: int) -> tuple[int, int]:
     """Steps of one call of a resident feed, which divides everything else so that one program serves, and steps between checkpoints."""
     chunk = math.gcd(LOG_EVERY, steps)
-    save_every = checkpoint_every or max(chunk, steps // 8 // chunk * chunk)
+    save_every = checkpoint_every or -(-steps // (8 * chunk)) * chunk  # at most eight of them
     return math.gcd(chunk, save_every), save_every
