@@ -77,7 +77,8 @@ def test_seeds_side_by_side_are_the_seeds_in_turn(parts, from_host, feed):
 
 
 @pytest.mark.parametrize(
-    ("every", "steps", "want"), [(None, 800, (20, 100)), (50, 800, (10, 50)), (4, 12, (4, 4)), (None, 97, (1, 13)), (None, 150, (10, 20))]
+    ("every", "steps", "want"),
+    [(None, 800, (20, 100)), (50, 800, (10, 50)), (4, 12, (4, 4)), (None, 97, (1, 13)), (None, 150, (10, 20)), (None, 4, (4, 4))],
 )
 def test_one_program_serves_every_call(every, steps, want):
     chunk, save_every = cadence(every, steps)
