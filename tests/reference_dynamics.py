@@ -69,7 +69,7 @@ def relative_error(velocity, t, lam0, lam):
 def integrate(flow, times, start):
     """An adaptive integration that knows only the velocity."""
     velocity = jax.jit(lambda x: flow.velocity(x.reshape(start.shape)).ravel())
-    path = solve_ivp(lambda _, x: np.asarray(velocity(x)), (0, float(times[-1])), np.ravel(start), "DOP853", times, rtol=1e-12, atol=1e-13)
+    path = solve_ivp(lambda _, x: np.asarray(velocity(x)), (0, float(times[-1])), np.ravel(start), "LSODA", times, rtol=1e-12, atol=1e-13)
     return path.y.T.reshape(len(times), *start.shape)
 
 

@@ -33,8 +33,9 @@ def finished(tmp_path_factory):
 
 @pytest.fixture
 def quick_scores(monkeypatch):
-    """Skip the probes where the accuracies do not matter."""
+    """Skip the probes and the report where they do not matter."""
     monkeypatch.setattr(evaluate, "evaluate", lambda *_, **__: STUB)
+    monkeypatch.setattr(run, "render", lambda *_: "a report")
 
 
 def interrupt_after(step):

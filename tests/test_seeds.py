@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from sslx import evaluate, folder, seeds
+from sslx import evaluate, folder, run, seeds
 from sslx.presets import preset
 
 SMALL = preset("digits-vicreg", model="mlp", projector=(16, 8), steps=4, batch_size=64, checkpoint_every=4)
@@ -13,7 +13,7 @@ SMALL = preset("digits-vicreg", model="mlp", projector=(16, 8), steps=4, batch_s
 
 @pytest.fixture
 def scores(monkeypatch):
-    """Probes that cost nothing and give 0, 1, 2, ... over 100."""
+    """Probes and reports that cost nothing; the probes give 0, 1, 2, ... over 100."""
     calls = iter(range(100))
 
     def stub(*_, **__):
@@ -21,6 +21,7 @@ def scores(monkeypatch):
         return {"knn_accuracy": value, "linear_accuracy": value, "few_label_accuracy": {"2": value}, "few_label_std": {"2": 0.0}}
 
     monkeypatch.setattr(evaluate, "evaluate", stub)
+    monkeypatch.setattr(run, "render", lambda *_: "a report")
 
 
 def test_side_by_side_and_in_turn_write_the_same_folders(scores, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """The linear probe: L2-regularised logistic regression on frozen, standardised features."""
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -56,12 +57,19 @@ def in_span(train: Float[np.ndarray, "N d"], test: Float[np.ndarray, "T d"]) -> 
     return coordinates.T, test @ basis
 
 
+@cache
+def thread_pools():
+    """The thread pools of the loaded libraries; to find them takes as long as a small fit."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
 def fit(x: Float[np.ndarray, "N d"], labels: Int[np.ndarray, " N"], strength: float):
     """A logistic regression as a function `(features, labels) -> accuracy`; a set with one class predicts that class."""
     from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits
 
     if len(np.unique(labels)) == 1:
         return lambda _, y: float(np.mean(y == labels[0]))
-    with threadpool_limits(1 if x.size < 1_000_000 else None):  # with small matrices threads would wait for each other
+    with thread_pools().limit(limits=1 if x.size < 1_000_000 else None):  # with small matrices threads would wait for each other
         return LogisticRegression(C=strength, max_iter=300, tol=1e-3).fit(x, labels).score

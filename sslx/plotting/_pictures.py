@@ -9,15 +9,17 @@ from sslx.plotting._style import figure
 
 
 def view_examples(images: Float[np.ndarray, "R N H W C"]) -> Any:
-    """R rows of N pictures in [0, 1]: the images, then one row per view."""
-    rows, count = images.shape[:2]
-    fig, axes = figure(count, rows, width=0.62, height=0.68)
-    for r in range(rows):
-        for i in range(count):
-            axes[r, i].imshow(np.clip(images[r, i].squeeze(), 0, 1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-            axes[r, i].set(xticks=[], yticks=[])
-            axes[r, i].spines[:].set_visible(False)
-        axes[r, 0].set_ylabel("image" if r == 0 else f"view {r}", fontsize=7)
+    """R rows of N pictures in [0, 1] with white lines between them: the images, then one row per view."""
+    rows, count, height, width, channels = images.shape
+    tiles = np.pad(np.clip(images, 0, 1), ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)), constant_values=1)
+    mosaic = tiles.swapaxes(1, 2).reshape(rows * (height + 2), count * (width + 2), channels)
+    fig, ax = figure(width=0.62 * count, height=0.68 * rows)
+    ax.imshow(mosaic, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    ax.set(xticks=[], yticks=(np.arange(rows) + 0.5) * (height + 2) - 0.5)
+    ax.set_yticklabels(["image", *(f"view {r}" for r in range(1, rows))], rotation=90, va="center", fontsize=7)
+    ax.tick_params(length=0)
+    ax.grid(visible=False)
+    ax.spines[:].set_visible(False)
     return fig
 
 

@@ -1,6 +1,10 @@
 """Many steps as one program on data that stay on the devices: the same steps as one by one from the host."""
 
 import itertools
+import os
+import pathlib
+import subprocess
+import sys
 from functools import cache
 
 import jax
@@ -64,7 +68,11 @@ def test_the_rows_are_those_of_the_stream_on_the_host(first, steps, batch_size):
 
 
 def test_on_one_device_a_scanned_run_is_the_stepped_run_bit_for_bit():
-    jax.tree.map(np.testing.assert_array_equal, scanned("jit", 1, 3), stepped())
+    """In a fresh process, compiled as users compile: with the optimisations and emitters that this suite goes without."""
+    code = "import test_resident as t; t.jax.tree.map(t.np.testing.assert_array_equal, t.scanned('jit', 1, 3), t.stepped())"
+    here = pathlib.Path(__file__).parent
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (here.parent.parent, here))), "XLA_FLAGS": "", "JAX_ENABLE_X64": "1"}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 
 
 @pytest.mark.parametrize("mode", ["jit", "pmap"])
