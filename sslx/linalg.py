@@ -48,7 +48,11 @@ def rounding_level(a: Matrix) -> Scalar:
 def safe_shift(a: Matrix, shift: Number) -> Scalar:
     """`shift`, or the rounding level of `a` where shift I + a is singular to rounding, [], without gradient."""
     a, shift = lax.stop_gradient(a), jnp.asarray(shift, a.dtype)
-    return lax.cond(rounding_level(a) > shift, _lift_if_singular, lambda _, shift: shift, a, shift)
+    return lax.cond(rounding_level(a) > shift, _lift_if_singular, _keep, a, shift)
+
+
+def _keep(_: Matrix, shift: Scalar) -> Scalar:
+    return shift
 
 
 def _lift_if_singular(a: Matrix, shift: Scalar) -> Scalar:

@@ -1,7 +1,9 @@
 """Coding-rate losses: MEC, total coding rate and EMP-SSL. z [N, d] or [V, N, d]: V views, N batch, d embedding width."""
 
+from functools import partial
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Float
@@ -135,5 +137,6 @@ def emp_ssl(
     return -similarity_coeff * terms.similarity - terms.coding_rate, terms
 
 
+@partial(jax.jit, static_argnames="axis_name")  # called eagerly, a loop over a closure would be compiled anew each time
 def _mean_rate(z: Views, eps_squared: Number, axis_name: AxisName) -> Scalar:
     return jnp.mean(lax.map(lambda view: coding_rate(view, z.shape[-1] / eps_squared, axis_name=axis_name), z))

@@ -65,11 +65,16 @@ def sigreg(
         raise ValueError(f"directions must have shape [S, {z.shape[1]}], got {directions.shape}; draw them as wide as z")
     u = jnp.matmul(at_least_float32(z), at_least_float32(directions).T, precision=lax.Precision.HIGHEST)
     t, weight = _quadrature(knots, t_max, u.dtype)
-    wave = jax.checkpoint(lambda t_k: (jnp.mean(jnp.cos(t_k * u), axis=0), jnp.mean(jnp.sin(t_k * u), axis=0)))
-    real, imaginary = pmean_if(lax.map(wave, t), axis_name)  # one knot at a time: memory N S, not N S knots
+    real, imaginary = pmean_if(_waves(u, t), axis_name)
     distance = (real - jnp.exp(-(t**2) / 2)[:, None]) ** 2 + imaginary**2
     loss = global_count(z, axis_name) * jnp.mean(weight @ distance)
     return loss, SigregTerms(loss)
+
+
+@jax.jit  # called eagerly, a loop over a closure would be compiled anew each time
+def _waves(u: Array, t: Array) -> tuple[Array, Array]:
+    """mean_n cos(t u_n) and mean_n sin(t u_n), [knots, S] each; one knot at a time: memory N S, not N S knots."""
+    return lax.map(jax.checkpoint(lambda t_k: (jnp.mean(jnp.cos(t_k * u), axis=0), jnp.mean(jnp.sin(t_k * u), axis=0))), t)
 
 
 def lejepa(

@@ -147,7 +147,7 @@ def test_agrees_with_the_time_integral_in_high_precision(name):
     escape = np.asarray(dynamics.escape_time(flow, start, 0.6))
     times = np.unique([0.4, 6.0, *escape[np.isfinite(escape)]])
     lam = np.asarray(jax.jit(flow.solution)(times, start))
-    fixed = np.asarray(flow.fixed_points(start))[:, 0]
+    fixed = np.asarray(jax.jit(flow.fixed_points)(start))[:, 0]
     checked = 0
     for t, row in zip(times, lam, strict=True):
         for lam0, value in zip(np.asarray(start), row, strict=True):
@@ -200,7 +200,7 @@ def test_float32_is_less_accurate_but_sound(name):
     start, t = reference.START.astype(jnp.float32), jnp.asarray([0.0, 0.7, 12.0, 1e9], jnp.float32)
     lam, slope = jax.jit(lambda t, x: jax.jvp(partial(flow.solution, t), (x,), (jnp.ones_like(x),)))(t, start)
     assert lam.dtype == jnp.float32
-    np.testing.assert_allclose(lam[:3], flow.solution(t[:3].astype(float), start.astype(float)), rtol=1e-4)
+    np.testing.assert_allclose(lam[:3], jax.jit(flow.solution)(t[:3].astype(float), start.astype(float)), rtol=1e-4)
     np.testing.assert_allclose(lam[-1], ends, rtol=1e-5, atol=1e-30)
     assert np.isfinite(slope).all()
 

@@ -1,5 +1,7 @@
 """The Euclidean flows are the autodiff gradient of the losses on an actual linear network, and what happens without the conditions."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -101,9 +103,9 @@ def test_escape_times_are_those_of_the_early_laws():
     """1/(2 alpha lam0) for the Euclidean loss, ln(1/lam0)/(2 alpha) for its IsoLoss; the solution is at the level then."""
     start = jnp.asarray([1e-8, 1e-4])
     for flow, early in ((dynamics.euclidean(alpha=0.7), 1 / (1.4 * start)), (dynamics.iso_euclidean(alpha=0.7), jnp.log(1 / start) / 1.4)):
-        time = dynamics.escape_time(flow, start)
+        time = jax.jit(partial(dynamics.escape_time, flow))(start)
         np.testing.assert_allclose(time, early, rtol=2e-3)
-        np.testing.assert_allclose(jnp.diagonal(flow.solution(time, start)), 0.5, rtol=1e-6)
+        np.testing.assert_allclose(jnp.diagonal(jax.jit(flow.solution)(time, start)), 0.5, rtol=1e-6)
     time = dynamics.escape_time(dynamics.euclidean_no_stop_gradient(noise=(0.0, 0.01)), jnp.asarray([2.0]), 0.2)
     np.testing.assert_allclose(time, jnp.pi / 0.01, rtol=0.02)  # the bottleneck at 1
     assert jnp.isinf(dynamics.escape_time(dynamics.euclidean(weight_decay=0.1), jnp.asarray([0.05]))[0])
