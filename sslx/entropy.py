@@ -121,8 +121,27 @@ def median_squared_distance(z: Embedding, *, axis_name: AxisName = None) -> Scal
     check_matrix("z", z)
     check_count("z", global_count(z, axis_name))
     everywhere = lax.stop_gradient(all_gather_if(centre(z, axis_name=axis_name), axis_name))
-    first, second = jnp.triu_indices(len(everywhere), k=1)
-    return jnp.median(_squared_distances(everywhere, jnp.arange(len(everywhere)), everywhere)[first, second])
+    return _median_of_pairs(_squared_distances(everywhere, jnp.arange(len(everywhere)), everywhere))
+
+
+@jax.jit
+def _median_of_pairs(distances: Array) -> Array:
+    """Median above the zero diagonal of a symmetric matrix of numbers >= 0, which sorted has the diagonal first and then pairs of equals."""
+    n = len(distances)
+    pairs = n * (n - 1) // 2
+    return (_kth_smallest(distances, n + pairs // 2 * 2) + _kth_smallest(distances, n + (pairs - 1) // 2 * 2)) / 2
+
+
+def _kth_smallest(x: Array, k: int) -> Array:
+    """The k-th smallest (from 0) of numbers >= 0, by bisection over their bits, which read as integers have the order of the numbers."""
+    bits = 8 * x.dtype.itemsize
+    codes = lax.bitcast_convert_type(x, f"int{bits}")
+
+    def narrow(i: Array, low: Array) -> Array:
+        middle = low + (jnp.ones((), codes.dtype) << (bits - 2 - i).astype(codes.dtype))
+        return jnp.where(jnp.sum(codes < middle) <= k, middle, low)
+
+    return lax.bitcast_convert_type(lax.fori_loop(0, bits - 1, narrow, jnp.zeros((), codes.dtype)), x.dtype)
 
 
 def _squared_distances(rows: Array, index: Array, everywhere: Array) -> Array:
