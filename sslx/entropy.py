@@ -126,7 +126,7 @@ def median_squared_distance(z: Embedding, *, axis_name: AxisName = None) -> Scal
 
 @jax.jit
 def _median_of_pairs(distances: Array) -> Array:
-    """Median above the zero diagonal of a symmetric matrix of numbers >= 0, which sorted has the diagonal first and then pairs of equals."""
+    """Median above the zero diagonal of a symmetric matrix of numbers >= 0: sorted, it has the diagonal first and then pairs of equals."""
     n = len(distances)
     pairs = n * (n - 1) // 2
     return (_kth_smallest(distances, n + pairs // 2 * 2) + _kth_smallest(distances, n + (pairs - 1) // 2 * 2)) / 2
