@@ -52,6 +52,12 @@ def lift(mode: str = "auto", devices: int | None = None) -> Lift:
     return _pmap_lift(chosen) if mode == "pmap" else _jit_lift(chosen)
 
 
+@jax.jit
+def copied(tree: Tree) -> Tree:
+    """The same numbers in buffers of their own, which a donating step may take."""
+    return jax.tree.map(jnp.copy, tree)
+
+
 def _jit_lift(devices: list[Any]) -> Lift:
     # Auto axes: with the explicit ones that make_mesh defaults to, z_a.T @ z_b over a sharded batch is a sharding error.
     mesh = jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
@@ -59,9 +65,9 @@ def _jit_lift(devices: list[Any]) -> Lift:
     return Lift(
         axis_name=None,
         step=lambda step: jax.jit(step, donate_argnums=0, out_shardings=everywhere),
-        replicate=lambda state: jax.device_put(jax.tree.map(jnp.copy, state), everywhere),
+        replicate=lambda state: jax.device_put(copied(state), everywhere),
         shard=lambda batch: jax.device_put(batch, split),
-        unreplicate=lambda state: jax.tree.map(jnp.copy, state),
+        unreplicate=copied,
         place=lambda data: jax.device_put(data, everywhere),
         share=lambda rows: jax.lax.with_sharding_constraint(rows, split),
     )

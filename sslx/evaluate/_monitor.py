@@ -2,8 +2,10 @@
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jaxtyping import Float, Int
 
 from sslx import geometry
@@ -57,4 +59,10 @@ def embedding_scores(z: Float[np.ndarray, "N e"]) -> dict[str, float]:
     """`rankme` and `efficiency` (of the correlation matrix, 0 where a feature is constant) of embeddings."""
     constant = np.any(z.std(axis=0) == 0)
     correlation = np.zeros((z.shape[1],) * 2) if constant else np.corrcoef(z, rowvar=False)
-    return {"rankme": float(geometry.rankme(jnp.asarray(z))), "efficiency": float(geometry.efficiency(jnp.asarray(correlation)))}
+    rankme, efficiency = _scores(jnp.asarray(z), jnp.asarray(correlation))
+    return {"rankme": float(rankme), "efficiency": float(efficiency)}
+
+
+@jax.jit
+def _scores(z: Array, correlation: Array) -> tuple[Array, Array]:
+    return geometry.rankme(z), geometry.efficiency(correlation)
