@@ -37,9 +37,7 @@ def test_side_by_side_and_in_turn_write_the_same_folders(scores, tmp_path, monke
         assert summary["knn_accuracy"] == {"mean": np.mean(values), "std": np.std(values, ddof=1)}
         assert set(summary["few_label_accuracy"]) == {"2"}
         assert (root / "seed1/report.html").exists()
-    losses = [
-        [folder.read_lines(tmp_path / name / f"seed{seed}/metrics.jsonl")[-1]["loss"] for seed in (0, 1)] for name in ("beside", "turn")
-    ]
+    losses = [last_losses(tmp_path / name) for name in ("beside", "turn")]
     np.testing.assert_allclose(*losses, rtol=1e-3)
     assert seeds.pretrain_seeds(SMALL, 2, out=tmp_path / "turn", resume=True)["knn_accuracy"] == turn["knn_accuracy"]
 
