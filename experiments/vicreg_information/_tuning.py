@@ -1,4 +1,4 @@
-"""Many short runs of one method: compiled once for all learning rates and hyper-parameters, scored, and written down as they are made."""
+"""Many short runs of one method: compiled once for all learning rates and seeds, scored, and written down as they are made."""
 
 import dataclasses
 import itertools
@@ -32,24 +32,24 @@ class Run(NamedTuple):
 
 
 @cache
-def trainer(method: str, steps: int, coefficient: str) -> Callable[[int, float, float], tuple[np.ndarray, np.ndarray]]:
-    """`(seed, learning rate, value) -> features of the training and of the test images`, compiled once for all of these."""
+def trainer(method: str, steps: int, coefficient: str, value: float) -> Callable[[int, float], tuple[np.ndarray, np.ndarray]]:
+    """`(seed, learning rate) -> features of the training and of the test images`, compiled once for all of these."""
     config, dataset = preset(f"digits-{method}", steps=steps), data.load("digits")
     inputs = inputs_of(dataset)
     network = build_network(config, inputs)
+    row = methods.build(method, **{**config.hyper, coefficient: value})
 
     @partial(jax.jit, donate_argnums=0)
-    def step(state: Any, batch: train.Batch, rate: float, value: float) -> Any:
+    def step(state: Any, batch: train.Batch, rate: float) -> Any:
         schedule = train.warmup_cosine(1.0, steps=steps, warmup_steps=round(config.warmup * steps))
         rule = train.optimizer(config.optimizer, lambda t: rate * schedule(t), weight_decay=config.weight_decay)
-        row = methods.build(method, **{**config.hyper, coefficient: value})
         return train.make_step(network, row, rule, RECIPES[config.views], total_steps=steps)(state, batch)
 
-    def run(seed: int, rate: float, value: float) -> tuple[np.ndarray, np.ndarray]:
+    def run(seed: int, rate: float) -> tuple[np.ndarray, np.ndarray]:
         settings = dataclasses.replace(config, seed=seed)
         state = initial_state(settings, inputs, config.build_optimizer(steps)[1])
         stream = itertools.starmap(train.Batch, train.batches(dataset.train_images, dataset.train_labels, config.batch_size, seed=seed))
-        for event in train.train(lambda s, batch: step(s, batch, rate, value), state, stream, start=0, stop=steps, every=20):
+        for event in train.train(lambda s, batch: step(s, batch, rate), state, stream, start=0, stop=steps, every=20):
             state = event.state
         return encode(settings, dataset, encoder_variables(state))
 
@@ -60,7 +60,7 @@ def score(run: Run) -> Row:
     """Accuracy with two labels per class on validation images (0 for a run that diverged), and the protocol's on the test images."""
     dataset = data.load("digits")
     try:
-        features, test_features = trainer(run.method, run.steps, run.coefficient)(run.seed, run.learning_rate, run.value)
+        features, test_features = trainer(run.method, run.steps, run.coefficient, run.value)(run.seed, run.learning_rate)
     except train.Divergence:
         return {**run._asdict(), "validation": 0.0}
     split, labels = evaluate.validation_split(dataset.train_labels), dataset.train_labels
