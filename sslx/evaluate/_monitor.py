@@ -12,7 +12,7 @@ from sslx import geometry
 from sslx.evaluate._knn import knn_accuracy
 from sslx.evaluate._linear_probe import fit_scaler
 
-NEIGHBOURS = 8_000
+NEIGHBOURS = 4_000
 
 
 class ValidationSplit(NamedTuple):
@@ -51,18 +51,28 @@ def monitor(
     """
     scaled = fit_scaler(features[held:])(features)
     accuracy = knn_accuracy(scaled[held:], labels[held:], scaled[:held], labels[:held])
-    spectrum = np.linalg.eigvalsh(np.cov(embeddings.astype(np.float64), rowvar=False))[::-1]
-    return {"validation_accuracy": accuracy, **embedding_scores(embeddings), "spectrum": np.maximum(spectrum, 0).tolist()}
+    rankme, efficiency, spectrum = jax.device_get(_watch(jnp.asarray(embeddings)))
+    return {"validation_accuracy": accuracy, "rankme": float(rankme), "efficiency": float(efficiency), "spectrum": spectrum.tolist()}
 
 
 def embedding_scores(z: Float[np.ndarray, "N e"]) -> dict[str, float]:
-    """`rankme` and `efficiency` (of the correlation matrix, 0 where a feature is constant) of embeddings."""
-    constant = np.any(z.std(axis=0) == 0)
-    correlation = np.zeros((z.shape[1],) * 2) if constant else np.corrcoef(z, rowvar=False)
-    rankme, efficiency = _scores(jnp.asarray(z), jnp.asarray(correlation))
-    return {"rankme": float(rankme), "efficiency": float(efficiency)}
+    """`rankme` and `efficiency` (of the correlation matrix, 0 where a feature is constant) of embeddings, from moments in float64."""
+    moments = geometry.update_moments(geometry.init_host_moments(z.shape[1]), z)
+    return {"rankme": float(geometry.rankme_from_moments(moments)), "efficiency": float(correlation_efficiency(moments))}
 
 
 @jax.jit
-def _scores(z: Array, correlation: Array) -> tuple[Array, Array]:
-    return geometry.rankme(z), geometry.efficiency(correlation)
+def _watch(z: Array) -> tuple[Array, Array, Array]:
+    """RankMe, efficiency and the eigenvalues of the covariance, falling, from moments in float32 on the device."""
+    moments = geometry.update_moments(geometry.init_moments(z.shape[1]), z)
+    spectrum = jnp.linalg.eigvalsh(moments.scatter / (moments.count - 1))[::-1]
+    return geometry.rankme_from_moments(moments), correlation_efficiency(moments), jnp.maximum(spectrum, 0)
+
+
+def correlation_efficiency(moments: geometry.Moments) -> Array:
+    """Efficiency of the correlation matrix; 0 where the standard deviation of a feature is rounding beside its mean."""
+    covariance, mean = jnp.asarray(moments.scatter / moments.count), jnp.asarray(moments.mean)
+    std = jnp.sqrt(jnp.diagonal(covariance))
+    constant = jnp.any(std <= 16 * jnp.finfo(jnp.float32).eps * jnp.abs(mean))
+    scale = jnp.where(std > 0, std, 1)
+    return jnp.where(constant, 0, geometry.efficiency(covariance / (scale[:, None] * scale)))

@@ -54,6 +54,7 @@ from sslx.geometry._streaming import (
     lidar_from_moments as lidar_from_moments,
     merge_moments as merge_moments,
     moment_metrics as moment_metrics,
+    rankme_from_moments as rankme_from_moments,
     self_cluster_from_moments as self_cluster_from_moments,
     stream_metrics as stream_metrics,
     update_moments as update_moments,

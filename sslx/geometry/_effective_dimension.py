@@ -11,7 +11,7 @@ from jaxtyping import Float
 from sslx.checks import check_choice, check_floating, check_square
 from sslx.linalg import symmetrise
 from sslx.moments import at_least_float32
-from sslx.typing import Scalar
+from sslx.typing import Matrix, Scalar
 
 KINDS = ("participation", "entropy", "stable", "threshold")
 
@@ -67,7 +67,8 @@ def efficiency(
     `corrected_participation_ratio`. And eta = 1 holds for pure noise too: necessary for a useful representation, not sufficient.
 
     Args:
-        matrix_or_eigenvalues: symmetric positive semi-definite [d, d] (its eigenvalues are taken), or eigenvalues [d].
+        matrix_or_eigenvalues: symmetric positive semi-definite [d, d] (its eigenvalues are taken; participation needs its traces only), or
+            eigenvalues [d].
         kind, threshold: as `effective_dimension`.
 
     Returns:
@@ -82,8 +83,24 @@ def efficiency(
     l = matrix_or_eigenvalues
     if l.ndim != 1:
         check_square("matrix_or_eigenvalues", l)
-        l = jnp.linalg.eigvalsh(symmetrise(at_least_float32(l)))
+        matrix = symmetrise(at_least_float32(l))
+        if kind == "participation":
+            return participation(matrix) / l.shape[0]
+        l = jnp.linalg.eigvalsh(matrix)
     return effective_dimension(l, kind=kind, threshold=threshold) / l.shape[0]
+
+
+def participation(matrix: Matrix) -> Scalar:
+    """(tr S)^2 / tr S^2, [], 0 where S is zero."""
+    trace_squared, square_trace = trace_moments(matrix)
+    return trace_squared / jnp.where(square_trace > 0, square_trace, 1)
+
+
+def trace_moments(matrix: Matrix) -> tuple[Scalar, Scalar]:
+    """((tr S)^2, tr S^2) of a symmetric S over its largest diagonal entry, so that neither overflows."""
+    largest = jnp.max(jnp.diagonal(matrix))
+    scaled = matrix / jnp.where(largest > 0, largest, 1)
+    return jnp.trace(scaled) ** 2, jnp.sum(scaled**2)
 
 
 def shannon_entropy(p: Float[Array, " d"]) -> Scalar:

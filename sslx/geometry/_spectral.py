@@ -10,9 +10,9 @@ from jax.typing import DTypeLike
 from jaxtyping import Float
 
 from sslx.checks import check_matrix
-from sslx.geometry._effective_dimension import effective_dimension, shannon_entropy
+from sslx.geometry._effective_dimension import effective_dimension, participation, shannon_entropy, trace_moments
 from sslx.moments import at_least_float32, centre, covariance, global_count
-from sslx.typing import AxisName, Embedding, Matrix, Scalar
+from sslx.typing import AxisName, Embedding, Scalar
 
 
 def rankme(z: Embedding, *, eps: float = 1e-7) -> Scalar:
@@ -85,8 +85,7 @@ def participation_ratio(z: Embedding, *, axis_name: AxisName = None) -> Scalar:
     Reference: Gao et al. (2017), A theory of multineuronal dimensionality, dynamics and measurement, bioRxiv 214262.
     """
     check_matrix("z", z, min_rows=2)
-    trace_squared, square_trace = _trace_moments(covariance(z, axis_name=axis_name))
-    return trace_squared / jnp.where(square_trace > 0, square_trace, 1)
+    return participation(covariance(z, axis_name=axis_name))
 
 
 def corrected_participation_ratio(z: Embedding, *, axis_name: AxisName = None) -> Scalar:
@@ -110,7 +109,7 @@ def corrected_participation_ratio(z: Embedding, *, axis_name: AxisName = None) -
     """
     check_matrix("z", z, min_rows=3)
     m = global_count(z, axis_name) - 1
-    a, b = _trace_moments(covariance(z, axis_name=axis_name))
+    a, b = trace_moments(covariance(z, axis_name=axis_name))
     square_trace = (b - a / m) * m**2 / ((m - 1) * (m + 2))
     trace_squared = a - 2 * square_trace / m
     d = z.shape[1]
@@ -188,10 +187,3 @@ def _covariance_eigenvalues(z: Embedding) -> Float[Array, " k"]:
 def _normalise(s: Float[Array, " k"]) -> Float[Array, " k"]:
     total = jnp.sum(s)
     return s / jnp.where(total > 0, total, 1)
-
-
-def _trace_moments(cov: Matrix) -> tuple[Scalar, Scalar]:
-    """((tr S)^2, tr S^2) of S over its largest variance, so that neither overflows."""
-    largest = jnp.max(jnp.diagonal(cov))
-    cov = cov / jnp.where(largest > 0, largest, 1)
-    return jnp.trace(cov) ** 2, jnp.sum(cov**2)

@@ -111,19 +111,21 @@ def moment_metrics(moments: Moments) -> SpectralMetrics:
     rounding = rounding_level(moments.scatter.dtype)
     covariance = _eigenvalues(moments.scatter / (moments.count - 1))
     second = _eigenvalues(_second_moment(moments))
-    s = jnp.sqrt(second / jnp.where(second[0] > 0, second[0], 1))
-    total = jnp.sum(s)
-    counted = jnp.arange(d) < moments.count
     smallest = covariance[-1]
     return SpectralMetrics(
-        rankme=jnp.exp(shannon_entropy(s / jnp.where(total > 0, total, 1) + 1e-7 * counted)),
-        effective_rank=effective_dimension(s, kind="entropy"),
+        rankme=_rankme(second, moments),
+        effective_rank=effective_dimension(jnp.sqrt(second), kind="entropy"),
         stable_rank=effective_dimension(second, kind="stable"),
         participation_ratio=effective_dimension(covariance),
         nesum=effective_dimension(covariance, kind="stable"),
         alpha_req=power_law_exponent(covariance, rounding=rounding),
         condition_number=jnp.where(smallest > 0, covariance[0] / jnp.where(smallest > 0, smallest, 1), jnp.inf),
     )
+
+
+def rankme_from_moments(moments: Moments) -> Scalar:
+    """`rankme`, [], at its published default."""
+    return _rankme(_eigenvalues(_second_moment(moments)), moments)
 
 
 def self_cluster_from_moments(moments: Moments) -> Scalar:
@@ -153,6 +155,14 @@ def stream_metrics(batches: Iterable[AnyArray]) -> tuple[SpectralMetrics, Scalar
     if plain is None or normalised is None:
         raise ValueError("batches must hold at least one batch [n, d], got none")
     return moment_metrics(plain), self_cluster_from_moments(normalised)
+
+
+def _rankme(second: Array, moments: Moments) -> Scalar:
+    """RankMe from the eigenvalues of the second moment, in falling order."""
+    s = jnp.sqrt(second / jnp.where(second[0] > 0, second[0], 1))
+    total = jnp.sum(s)
+    counted = jnp.arange(len(s)) < moments.count
+    return jnp.exp(shannon_entropy(s / jnp.where(total > 0, total, 1) + 1e-7 * counted))
 
 
 def _second_moment(moments: Moments) -> AnyArray:
