@@ -9,7 +9,10 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from sslx.collectives import axis_size, pmean_if
-from sslx.typing import AnyArray, AxisName, Embedding, Matrix, Number
+from sslx.linalg import off_diagonal_square_sum
+from sslx.typing import AnyArray, AxisName, Embedding, Matrix, Number, Scalar
+
+SMALLEST_SPLIT = 1024
 
 
 def at_least_float32(x: AnyArray) -> Array:
@@ -42,8 +45,13 @@ def variance(z: Embedding, *, ddof: int = 0, axis_name: AxisName = None) -> Arra
 
 @jax.custom_jvp
 def gram(a: Array) -> Array:
-    """a^T a, [d, d], with a gradient of one matrix product where that of a general product needs two."""
-    return jnp.matmul(a.T, a, precision=lax.Precision.HIGHEST)
+    """a^T a, [d, d]: its blocks below the diagonal are not computed twice, and its gradient is one matrix product instead of two."""
+    d = a.shape[1]
+    if d < SMALLEST_SPLIT:
+        return jnp.matmul(a.T, a, precision=lax.Precision.HIGHEST)
+    left, right = a[:, : d // 2], a[:, d // 2 :]
+    cross = jnp.matmul(left.T, right, precision=lax.Precision.HIGHEST)
+    return jnp.block([[gram(left), cross], [cross.T, gram(right)]])
 
 
 @gram.defjvp
@@ -57,6 +65,24 @@ def second_moment(z_a: Embedding, z_b: Embedding | None = None, *, axis_name: Ax
     a = at_least_float32(z_a)
     product = gram(a) if z_b is None else jnp.matmul(a.T, at_least_float32(z_b), precision=lax.Precision.HIGHEST)
     return pmean_if(product / z_a.shape[0], axis_name)
+
+
+def square_sums(z_a: Embedding, z_b: Embedding | None = None, *, axis_name: AxisName = None) -> tuple[Array, Scalar]:
+    """Diagonal [d] of C = z_a^T z_b / N (z_b = z_a by default) and sum_{i != j} C_ij^2, [].
+
+    With few rows the second goes by the smaller Gram matrices of the rows, sum_ij C_ij^2 = tr(z_a z_a^T z_b z_b^T) / N^2. C then has at
+    most half of its rank, so that the sum off the diagonal of an even spectrum is not below that on it and little cancels.
+    """
+    n, d = z_a.shape
+    if axis_name is not None or 2 * n > d:
+        c = second_moment(z_a, z_b, axis_name=axis_name)
+        return jnp.diagonal(c), off_diagonal_square_sum(c)
+    a = at_least_float32(z_a)
+    b = a if z_b is None else at_least_float32(z_b)
+    rows_a = gram(a.T) / n
+    rows_b = rows_a if z_b is None else gram(b.T) / n
+    diagonal = jnp.mean(a * b, axis=0)
+    return diagonal, jnp.sum(rows_a * rows_b) - jnp.sum(diagonal**2)
 
 
 def covariance(z: Embedding, *, ddof: int = 1, axis_name: AxisName = None) -> Matrix:

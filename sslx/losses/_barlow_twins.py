@@ -5,8 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from sslx.checks import check_pair
-from sslx.linalg import off_diagonal_square_sum
-from sslx.moments import cross_correlation
+from sslx.moments import square_sums, standardise
 from sslx.typing import AxisName, Embedding, Number, Scalar
 
 
@@ -44,6 +43,7 @@ def barlow_twins(
     Reference: Zbontar, Jing, Misra, LeCun, Deny, "Barlow Twins", 2021, arXiv 2103.03230.
     """
     check_pair("z_a", z_a, "z_b", z_b)
-    c = cross_correlation(z_a, z_b, eps=eps, axis_name=axis_name)
-    terms = BarlowTwinsTerms(on_diagonal=jnp.sum((jnp.diagonal(c) - 1) ** 2), off_diagonal=off_diagonal_square_sum(c))
+    a, b = (standardise(z, eps=eps, axis_name=axis_name) for z in (z_a, z_b))
+    diagonal, off_diagonal = square_sums(a, b, axis_name=axis_name)
+    terms = BarlowTwinsTerms(on_diagonal=jnp.sum((diagonal - 1) ** 2), off_diagonal=off_diagonal)
     return terms.on_diagonal + lambd * terms.off_diagonal, terms

@@ -3,12 +3,12 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
+from jax import Array
 
 from sslx.checks import check_count, check_pair
 from sslx.collectives import pmean_if
-from sslx.linalg import off_diagonal_square_sum
-from sslx.moments import at_least_float32, covariance, global_count
-from sslx.typing import AxisName, Embedding, Matrix, Number, Scalar
+from sslx.moments import at_least_float32, centre, global_count, square_sums
+from sslx.typing import AxisName, Embedding, Number, Scalar
 
 
 class VicregTerms(NamedTuple):
@@ -59,17 +59,18 @@ def vicreg(
     Reference: Bardes, Ponce, LeCun, "VICReg", 2022, arXiv 2105.04906.
     """
     check_pair("z_a", z_a, "z_b", z_b)
-    check_count("z_a", global_count(z_a, axis_name))
-    cov_a = covariance(z_a, axis_name=axis_name)
-    cov_b = covariance(z_b, axis_name=axis_name)
+    count = global_count(z_a, axis_name)
+    check_count("z_a", count)
+    unbiased = count / (count - 1)
+    (var_a, square_a), (var_b, square_b) = (square_sums(centre(z, axis_name=axis_name), axis_name=axis_name) for z in (z_a, z_b))
     terms = VicregTerms(
         invariance=pmean_if(jnp.mean((at_least_float32(z_a) - at_least_float32(z_b)) ** 2), axis_name),
-        variance=(variance_hinge(cov_a, gamma, eps) + variance_hinge(cov_b, gamma, eps)) / 2,
-        covariance=(off_diagonal_square_sum(cov_a) + off_diagonal_square_sum(cov_b)) / z_a.shape[1],
+        variance=(variance_hinge(unbiased * var_a, gamma, eps) + variance_hinge(unbiased * var_b, gamma, eps)) / 2,
+        covariance=unbiased**2 * (square_a + square_b) / z_a.shape[1],
     )
     return sim_coeff * terms.invariance + std_coeff * terms.variance + cov_coeff * terms.covariance, terms
 
 
-def variance_hinge(cov: Matrix, gamma: Number, eps: Number) -> Scalar:
-    """mean_k max(0, gamma - sqrt(cov_kk + eps)), []."""
-    return jnp.mean(jnp.maximum(0.0, gamma - jnp.sqrt(jnp.diagonal(cov) + eps)))
+def variance_hinge(variances: Array, gamma: Number, eps: Number) -> Scalar:
+    """mean_k max(0, gamma - sqrt(variance_k + eps)), []."""
+    return jnp.mean(jnp.maximum(0.0, gamma - jnp.sqrt(variances + eps)))

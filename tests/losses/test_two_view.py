@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import reference
 from sslx import losses
 
 R = np.random.default_rng(0)
@@ -31,6 +32,17 @@ def test_vicreg_weights_multiply_their_terms():
     for i, name in enumerate(("sim_coeff", "std_coeff", "cov_coeff")):
         loss, _ = losses.vicreg(A, B, **({"sim_coeff": 0, "std_coeff": 0, "cov_coeff": 0} | {name: 7.0}))
         assert loss == pytest.approx(7 * terms[i])
+
+
+@pytest.mark.parametrize("name", ["vicreg", "barlow_twins"])
+def test_wide_embeddings_by_the_gram_matrices_of_the_rows(name):
+    views = R.normal(size=(2, 5, 12))
+    loss, wanted = getattr(losses, name), getattr(reference, name)
+    value, gradient = jax.value_and_grad(lambda x: loss(*x)[0])(tuple(map(jnp.asarray, views)))
+    assert value == pytest.approx(wanted(*views)[0], rel=1e-12)
+    step = R.normal(size=views.shape)
+    ahead, behind = (wanted(*(views + h * step))[0] for h in (1e-6, -1e-6))
+    assert np.sum(np.asarray(gradient) * step) == pytest.approx((ahead - behind) / 2e-6, rel=1e-7)
 
 
 def test_barlow_twins_is_zero_for_equal_decorrelated_views_and_d_for_collapsed_ones():
