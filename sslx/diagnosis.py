@@ -172,7 +172,7 @@ def features_of_state(config: Config, state: TrainState, dataset: Dataset) -> Ma
 def last_terms(path: Path) -> dict[str, float] | None:
     """The loss and its terms at the last logged step."""
     records = read_lines(RunFolder(path).metrics)
-    other = ("step", "learning_rate", "gradient_norm")
+    other = ("step", "learning_rate", "gradient_norm", "images_per_second", "probe_loss", "probe_accuracy")
     return {name: value for name, value in records[-1].items() if name not in other} if records else None
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import islice
 
 import jax
 import jax.numpy as jnp
@@ -9,11 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sslx import cli, data, diagnosis
-from sslx.assemble import initial_state, inputs_of
+from sslx import cli, data, diagnosis, evaluate
+from sslx.assemble import assemble, initial_state, inputs_of
 from sslx.checkpoint import Checkpoints
+from sslx.fit import build_step
 from sslx.folder import append_lines, create
 from sslx.presets import preset
+from sslx.train import Batch, batches
 
 pytestmark = pytest.mark.usefixtures("without_typing_hook")
 WIDTH = 8
@@ -60,6 +63,22 @@ def test_a_run_with_a_closed_form_predictor(tmp_path, capsys, plain_views):
     assert record["evidence"]["modes_below_threshold"] == np.sum(modes["gain"] < modes["threshold"])
     assert set(record["efficiency"]) == {"uncentred", "centred", "standardised"}
     assert Image.open(run / "run-diagnosis.png").width > 1000
+
+
+@pytest.mark.parametrize(("std_coeff", "collapses"), [(0.0, True), (25.0, False)])
+def test_vicreg_trained_without_its_variance_term_has_collapsed(std_coeff, collapses):
+    """A run that is made to collapse on purpose, beside the same run as it should be; the script of that name has the other faults."""
+    config = preset("digits-vicreg", model="mlp", projector=(64, 16), hyper={"std_coeff": std_coeff}, steps=100, batch_size=128)
+    parts = assemble(config)
+    step, state = jax.jit(build_step(config, parts)), initial_state(config, inputs_of(parts.dataset), parts.optimizer)
+    stream = batches(parts.dataset.train_images, parts.dataset.train_labels, config.batch_size, seed=0)
+    for batch in islice(stream, config.steps):
+        state, metrics = step(state, Batch(*batch))
+    material = diagnosis.features_of_state(config, state, parts.dataset)
+    assert (diagnosis.judge(material)["verdict"] == "complete collapse") == collapses
+    terms = {name: float(value) for name, value in metrics.items()}
+    found = evaluate.diagnose(material.features, terms=terms)
+    assert (found.verdict == "complete collapse") == collapses, terms["variance"]
 
 
 def test_a_run_with_a_learnt_predictor(tmp_path, plain_views):

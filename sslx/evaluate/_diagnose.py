@@ -18,13 +18,14 @@ COMPLETE, DIMENSIONAL, CLUSTER, NOISE, HEALTHY = "complete collapse", "dimension
 
 REMEDIES = {
     COMPLETE: "Stop the gradient of the target branch and keep a predictor on the online branch, or add a term that holds the variance up; "
-    "with a predictor, lower the weight decay or start from larger weights.",
+    "or raise its weight; with a predictor, lower the weight decay or start from larger weights.",
     DIMENSIONAL: "Add a term that decorrelates (covariance, cross-correlation, log-determinant), equalise the rates of the eigenmodes "
     "(IsoLoss), weaken the augmentation or lower the weight decay.",
     CLUSTER: "Weaken what pulls rows of one cluster together: raise the temperature, use more prototypes, add a uniformity or entropy "
     "term, or stop earlier.",
     NOISE: "Raise the weight of the invariance term, weaken the augmentation or train longer; make sure that row i of both views is one "
-    "image.",
+    "image. Where the views did agree before training, this is complete collapse: see to the predictor and the stopped gradient, or add a "
+    "term that holds the variance up.",
     HEALTHY: "None needed.",
 }
 
@@ -41,6 +42,7 @@ class Evidence(NamedTuple):
     neighbour_accuracy: float | None  # leave-one-out, 5 neighbours
     modes_below_threshold: int | None
     signal_left: float | None  # covariance of the two views, summed over features, over that before training
+    variance_hinge: float | None  # VICReg's variance term, mean_k max(0, 1 - std_k)
 
 
 class Diagnosis(NamedTuple):
@@ -65,18 +67,19 @@ def diagnose(
 ) -> Diagnosis:
     """Say whether features are healthy, noise, or collapsed to a point, to a few dimensions or to a few clusters.
 
-    In this order. Complete: variance below 1e-3 of the mean square; or two views of an image correlate by less than 0.1, and what they
-    share is below 1 % of that before training. Cluster: dense clusters cover 90 % of the rows and hold less than a tenth of the variance
-    within. Dimensional: a gap of a factor 1,000 in the spectrum with a tenth of the dimensions behind it, or an effective dimension
-    (entropy) below 5.5 (d/3 for narrow features), just above the 5.1 of variances k^-2 of any width; a network that has not yet learnt
-    more is told so too. Noise: two views correlate by less than 0.1, labels are not predicted by neighbours or, where neither was given, a
-    spectrum as flat as that of independent noise. Healthy: the rest.
+    In this order. Complete: variance below 1e-3 of the mean square; or VICReg's variance term, which is 1 where no feature varies,
+    above 0.95; or two views of an image correlate by less than 0.1, and what they share is below 1 % of that before training. Cluster:
+    dense clusters cover 90 % of the rows and hold less than a tenth of the variance within. Dimensional: a gap of a factor 1,000 in the
+    spectrum with a tenth of the dimensions behind it, or an effective dimension (entropy) below 5.5 (d/3 for narrow features), just
+    above the 5.1 of variances k^-2 of any width; a network that has not yet learnt more is told so too. Noise: two views correlate by
+    less than 0.1, labels are not predicted by neighbours or, where neither was given, a spectrum as flat as that of independent noise.
+    Healthy: the rest.
 
     Args:
         features: [N, d], N >= 20: the representation or the embedding, of any library.
         features_b: the same images in another view, [N, d].
         labels: classes, [N].
-        terms: last values of the loss terms; only those that are not finite are remarked on.
+        terms: last values of the loss terms. `variance` is VICReg's hinge with gamma = 1; any that is not finite is remarked on.
         predictor_eigenvalues: eigenvalues [M] of the predictor, for methods that have one.
         mode_threshold: the eigenvalue, one for all modes or one each, below which theory sends a mode to zero; see `eigenmodes`.
         signal_before: covariance of the two views, summed over features, in the untrained network.
@@ -105,6 +108,7 @@ def diagnose(
         neighbour_accuracy=None if labels is None else _neighbour_accuracy(features, labels),
         modes_below_threshold=below,
         signal_left=None if features_b is None or not signal_before else signal(features, features_b) / signal_before,
+        variance_hinge=(terms or {}).get("variance"),
     )
     verdict = _verdict(evidence, spectrum, len(features), labels)
     sentence = _sentence(verdict, evidence, len(spectrum)) + _remarks(evidence, predictor_eigenvalues, terms)
@@ -113,7 +117,8 @@ def diagnose(
 
 def _verdict(evidence: Evidence, spectrum: np.ndarray, n: int, labels: np.ndarray | None) -> str:
     unrelated = evidence.agreement is not None and evidence.agreement < 0.1
-    if evidence.spread < 1e-3 or (unrelated and evidence.signal_left is not None and evidence.signal_left < 0.01):
+    erased = unrelated and evidence.signal_left is not None and evidence.signal_left < 0.01
+    if evidence.spread < 1e-3 or _hinge_is_open(evidence) or erased:
         return COMPLETE
     if evidence.clusters >= 2 and evidence.within_clusters < 0.1:
         return CLUSTER
@@ -127,6 +132,11 @@ def _verdict(evidence: Evidence, spectrum: np.ndarray, n: int, labels: np.ndarra
     if evidence.agreement is None and evidence.neighbour_accuracy is None and _as_flat_as_noise(spectrum, n):
         return NOISE
     return HEALTHY
+
+
+def _hinge_is_open(evidence: Evidence) -> bool:
+    """Whether by VICReg's variance term the features hardly vary."""
+    return evidence.variance_hinge is not None and evidence.variance_hinge > 0.95
 
 
 def signal(a: Float[np.ndarray, "N d"], b: Float[np.ndarray, "N d"]) -> float:
@@ -204,6 +214,8 @@ def _chance(labels: np.ndarray) -> float:
 
 
 def _sentence(verdict: str, evidence: Evidence, d: int) -> str:
+    if verdict == COMPLETE and evidence.spread >= 1e-3 and _hinge_is_open(evidence):
+        return f"The features hardly vary: VICReg's variance term is {evidence.variance_hinge:.2f}, and 1 where nothing varies."
     if verdict == COMPLETE and evidence.spread >= 1e-3:
         return f"Training erased what two views of one image share: {evidence.signal_left:.1e} of it is left, the rest is noise."
     if verdict == COMPLETE:

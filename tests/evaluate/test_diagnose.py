@@ -46,6 +46,15 @@ def test_noise_that_training_left_of_a_signal_is_complete_collapse():
     assert d.diagnose(features, features_b=features, signal_before=before).evidence.signal_left == pytest.approx(1)
 
 
+def test_an_open_variance_hinge_is_complete_collapse():
+    """Features that shrink to zero about zero keep their shape; VICReg's own term knows their scale."""
+    features, _ = bench.power_law(1.0)(np.random.default_rng(0))
+    assert d.diagnose(features, terms={"variance": 0.4}).verdict == d.HEALTHY
+    found = d.diagnose(features, terms={"variance": 0.97})
+    assert found.verdict == d.COMPLETE
+    assert "variance term is 0.97" in found.sentence
+
+
 def test_words():
     """The sentence counts what was found; the remedy fits; modes and diverged terms are remarked on."""
     features, _ = bench.low_rank(4)(np.random.default_rng(0))
