@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+from jax.test_util import check_grads
 
 import loss_cases
 from loss_programs import CASES, EVERY_LOSS, TRACED_SHAPES, D, N, batch, compiled, values_and_gradients, worst
@@ -48,6 +49,14 @@ def test_gradient_is_the_derivative_of_the_value(name):
         slope = sum(np.sum(g * v) for g, v in zip(gradient, direction, strict=True))
         ahead, behind = (CASES[name].twin(*(x + h * v for x, v in zip(batch(), direction, strict=True)))[0] for h in (1e-6, -1e-6))
         assert slope == pytest.approx((ahead - behind) / 2e-6, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.gradient])
+def test_check_grads(name):
+    a, b = map(jnp.asarray, batch())
+    loss = jax.jit(lambda x, y: CASES[name].loss(x, y)[0])
+    stopped, moving = ((), (a, b)) if CASES[name].gradient == "both" else ((b,), (a,))
+    check_grads(lambda *views: loss(*views, *stopped), moving, order=1, modes=["rev"], rtol=1e-6)
 
 
 DEGENERATE = {
