@@ -39,11 +39,12 @@ def linear_accuracy(
     After the choice the probe is fitted again on all of it. The inverse strength is one of `STRENGTHS`; from 10,000 images up it is
     chosen on 10,000 of them.
     """
-    train, test = in_span(train, test)
-    order = np.random.default_rng(seed).permutation(len(train))[:10_000]
-    held, kept = np.split(order, [max(1, len(order) // 5)])
-    scores = {c: fit(train[kept], train_labels[kept], c)(train[held], train_labels[held]) for c in STRENGTHS}
-    return fit(train, train_labels, max(STRENGTHS, key=lambda c: scores[c]))(test, test_labels)
+    with thread_pools().limit(limits=1 if train.size < 1_000_000 else None):  # with small matrices threads would wait for each other
+        train, test = in_span(train, test)
+        order = np.random.default_rng(seed).permutation(len(train))[:10_000]
+        held, kept = np.split(order, [max(1, len(order) // 5)])
+        scores = {c: fit(train[kept], train_labels[kept], c)(train[held], train_labels[held]) for c in STRENGTHS}
+        return fit(train, train_labels, max(STRENGTHS, key=lambda c: scores[c]))(test, test_labels)
 
 
 def in_span(train: Float[np.ndarray, "N d"], test: Float[np.ndarray, "T d"]) -> tuple[Float[np.ndarray, "N n"], Float[np.ndarray, "T n"]]:
@@ -71,5 +72,4 @@ def fit(x: Float[np.ndarray, "N d"], labels: Int[np.ndarray, " N"], strength: fl
 
     if len(np.unique(labels)) == 1:
         return lambda _, y: float(np.mean(y == labels[0]))
-    with thread_pools().limit(limits=1 if x.size < 1_000_000 else None):  # with small matrices threads would wait for each other
-        return LogisticRegression(C=strength, max_iter=300, tol=1e-3).fit(x, labels).score
+    return LogisticRegression(C=strength, max_iter=300, tol=1e-3).fit(x, labels).score
