@@ -40,14 +40,11 @@ def initial_variables(has_predictor):
     return init(network, jax.random.key(0), jnp.zeros((2, 8, 8, 1), jnp.float32))
 
 
-def build(name, dtype, axis_name=None):
+def build(name, dtype, axis_name=None, compute=None):
     """A tiny network, its step with plain SGD (so that an update is a gradient), and the state before it (on the host)."""
     method = methods.build(name, **SMALL.get(name, {}))
-    network = Network(
-        MLP((5,), axis_name=axis_name),
-        Head(8, WIDTH, layers=1, axis_name=axis_name),
-        method.predictor and Head(8, WIDTH, layers=1, axis_name=axis_name),
-    )
+    head = partial(Head, 8, WIDTH, layers=1, axis_name=axis_name, dtype=compute)
+    network = Network(MLP((5,), axis_name=axis_name, dtype=compute), head(), head() if method.predictor else None)
     variables = jax.tree.map(lambda x: x.astype(dtype), initial_variables(method.predictor is not None))
     method_state = jax.tree.map(lambda x: x.astype(dtype), method.init_state(WIDTH))
     optimizer = optax.sgd(0.1)
@@ -122,3 +119,20 @@ def test_metrics_are_those_of_the_whole_batch():
     _, whole = one_device("vicreg", jnp.float64)
     for name, value in whole.items():
         np.testing.assert_allclose(split[name], np.full(4, value), rtol=1e-9)
+
+
+def test_bfloat16_compute_keeps_parameters_statistics_and_loss_in_float32():
+    """And follows the float32 step to the precision of bfloat16."""
+    batch = example_batch(np.float32)
+    outcomes = []
+    for compute in (None, jnp.bfloat16):
+        step, state = build("byol", np.float32, compute=compute)
+        outcomes.append(jax.jit(step)(state, batch))
+    (exact, wanted), (rounded, metrics) = outcomes
+    for kept in (rounded.params, rounded.batch_stats, rounded.target, rounded.opt_state, metrics):
+        assert {x.dtype for x in jax.tree.leaves(kept)} <= {jnp.dtype(jnp.float32)}
+    assert 0 < abs(metrics["loss"] - wanted["loss"]) < 0.02
+    moved = [jax.tree.map(lambda new, old: np.asarray(new - old), s.params, state.params) for s in (exact, rounded)]
+    size = np.linalg.norm(np.concatenate([x.ravel() for x in jax.tree.leaves(moved[0])]))
+    gap = np.linalg.norm(np.concatenate([(x - y).ravel() for x, y in zip(*map(jax.tree.leaves, moved), strict=True)]))
+    assert 0 < gap < 0.1 * size
