@@ -2,7 +2,7 @@ import numpy as np
 from sklearn.neighbors import KNeighborsClassifier
 
 from sslx.evaluate import knn_accuracy
-from sslx.evaluate._knn import default_k
+from sslx.evaluate._knn import _vote_on_device, _vote_on_host, default_k, unit_rows
 
 RNG = np.random.default_rng(0)
 TRAIN, TEST = RNG.normal(size=(300, 5)), RNG.normal(size=(80, 5))
@@ -12,6 +12,13 @@ LABELS, TEST_LABELS = RNG.integers(0, 3, 300), RNG.integers(0, 3, 80)
 def test_equals_a_cosine_vote_by_scikit_learn():
     votes = KNeighborsClassifier(20, metric="cosine", weights=lambda distance: np.exp((1 - distance) / 0.1))
     assert knn_accuracy(TRAIN, LABELS, TEST, TEST_LABELS) == votes.fit(TRAIN, LABELS).score(TEST, TEST_LABELS)
+
+
+def test_the_vote_on_an_accelerator_is_that_on_the_host():
+    rows = [unit_rows(TRAIN), LABELS, unit_rows(TEST)]
+    for k in (1, 20, 300):
+        device, host = (vote(*rows, k=k, temperature=0.1, classes=3) for vote in (_vote_on_device, _vote_on_host))
+        np.testing.assert_array_equal(device, host)
 
 
 def test_only_directions_count():
