@@ -14,7 +14,7 @@ from sslx.assemble import build_network, initial_state, inputs_of
 from sslx.augment import RECIPES, make_views
 from sslx.config import Config
 from sslx.data import DataError, Dataset
-from sslx.folder import FolderError, RunFolder, read_lines
+from sslx.folder import FolderError, RunFolder, losses_of, read_lines
 from sslx.run import load_state
 from sslx.train import TrainState
 
@@ -172,8 +172,7 @@ def features_of_state(config: Config, state: TrainState, dataset: Dataset) -> Ma
 def last_terms(path: Path) -> dict[str, float] | None:
     """The loss and its terms at the last logged step."""
     records = read_lines(RunFolder(path).metrics)
-    other = ("step", "learning_rate", "gradient_norm", "images_per_second", "probe_loss", "probe_accuracy")
-    return {name: value for name, value in records[-1].items() if name not in other} if records else None
+    return losses_of(records[-1]) if records else None
 
 
 def jsonable(value: Any) -> Any:

@@ -6,6 +6,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -84,25 +85,26 @@ def fit(parts: Parts, recorders: Sequence[Recorder], states: Sequence[TrainState
         batch = speed.abstract_batch(config.batch_size, inputs_of(parts.dataset).image_shape)
         program = program._replace(flops=lanes * speed.count_flops(whole, states[0], batch))
     stream, every, rates = itertools.chain([first], feed.stream), math.gcd(save_every, LOG_EVERY), []
+    describe = partial(
+        speed.describe,
+        program,
+        batch_size=lanes * config.batch_size,
+        per_epoch=feed.per_epoch,
+        peak=speed.peak_flops(compute_dtype(config.precision) or jnp.float32),
+    )
     begin, last = time.perf_counter(), start
     for event in train(program.call, state, stream, start=start, stop=steps, every=every, per_call=feed.per_call):
         rates.append((event.step - last) / (time.perf_counter() - begin))
         for lane, recorder in enumerate(recorders):
             if event.step % LOG_EVERY == 0 or event.step == steps:
                 metrics = {name: float(values[-1, lane]) for name, values in event.metrics.items()}
-                recorder.log(event.step, {**metrics, "images_per_second": rates[-1] * config.batch_size})
+                recorder.log(event.step, {**metrics, **describe(steps_per_second=rates[-1])})
         if event.step % save_every == 0 or event.step == steps:
             states = unstack(lift.unreplicate(event.state), lanes)
             for recorder, state in zip(recorders, states, strict=True):
                 recorder.validate(event.step, state)
         begin, last = time.perf_counter(), event.step
-    return list(states), speed.describe(
-        program,
-        steps_per_second=statistics.median(rates),
-        batch_size=lanes * config.batch_size,
-        per_epoch=feed.per_epoch,
-        peak=speed.peak_flops(compute_dtype(config.precision) or jnp.float32),
-    )
+    return list(states), describe(steps_per_second=statistics.median(rates))
 
 
 def build_step(config: Config, parts: Parts, *, axis_name: str | None = None) -> Any:

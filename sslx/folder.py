@@ -9,6 +9,12 @@ from typing import Any
 
 from sslx.config import Config
 
+SPEED = (
+    "images_per_second", "seconds_per_epoch", "model_flops_utilisation", "step_gflop", "peak_gflop_per_second", "peak_memory_gib",
+    "compile_seconds",
+)  # fmt: skip
+NOT_LOSSES = ("step", "learning_rate", "gradient_norm", "probe_loss", "probe_accuracy", *SPEED)
+
 
 class FolderError(ValueError):
     """A run folder that is missing, taken or unreadable: one line with the remedy."""
@@ -140,6 +146,11 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
     except ValueError as error:
         raise FolderError(f"{path} is damaged ({error}); remove the damaged line") from None
+
+
+def losses_of(record: dict[str, Any]) -> dict[str, float]:
+    """The loss and its terms in a record of metrics.jsonl."""
+    return {name: value for name, value in record.items() if name not in NOT_LOSSES}
 
 
 def keep_until(path: Path, step: int) -> None:

@@ -70,7 +70,7 @@ def peak_memory() -> int:
 
 
 def describe(program: Program, *, steps_per_second: float, batch_size: int, per_epoch: int, peak: float) -> dict[str, float]:
-    """The speed of a run as its summary holds it."""
+    """The speed of a run as its metrics and its summary hold it; several runs side by side count together."""
     return {
         "images_per_second": steps_per_second * batch_size,
         "seconds_per_epoch": per_epoch / steps_per_second,

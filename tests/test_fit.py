@@ -10,6 +10,7 @@ import pytest
 from sslx import augment, evaluate, parallel
 from sslx.assemble import assemble, initial_state, inputs_of
 from sslx.fit import Recorder, cadence, fit
+from sslx.folder import SPEED
 from sslx.presets import preset
 
 CONFIG = preset("digits-vicreg", model="mlp", projector=(8, 4), steps=12, checkpoint_every=4, batch_size=256, optimizer="sgd", seed=3)
@@ -22,7 +23,7 @@ class Notes(Recorder):
         self.config, self.split, self.logged, self.validated = config, split, [], []
 
     def log(self, step, metrics):
-        self.logged.append((step, {k: v for k, v in metrics.items() if k != "images_per_second"}))
+        self.logged.append((step, {k: v for k, v in metrics.items() if k not in SPEED}))
 
     def validate(self, step, state):
         self.validated.append(step)

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from sslx.folder import losses_of
 from sslx.plotting._style import figure
 
 Records = list[dict[str, Any]]
-NOT_TERMS = ("step", "learning_rate", "gradient_norm", "loss", "images_per_second", "probe_loss", "probe_accuracy")
 
 
 def loss_terms(metrics: Records) -> Any:
@@ -15,7 +15,7 @@ def loss_terms(metrics: Records) -> Any:
     fig, ax = figure()
     steps = [r["step"] for r in metrics]
     ax.plot(steps, [r["loss"] for r in metrics], color="black", label="loss")
-    terms = [name for name in metrics[0] if name not in NOT_TERMS and any(r[name] != r["loss"] for r in metrics)]
+    terms = [name for name in losses_of(metrics[0]) if any(r[name] != r["loss"] for r in metrics)]
     for name in terms:
         ax.plot(steps, [r[name] for r in metrics], label=name.replace("_", " "))
     values = np.array([[r[name] for name in ("loss", *terms)] for r in metrics])
