@@ -40,6 +40,16 @@ def no_room(*_, **__):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+def no_room_for_records(run, patch):
+    """A disk that is full when the first line of metrics.jsonl is written."""
+
+    def opened(self, mode="r", *options, **named):
+        return no_room() if mode == "a" and self.name == "metrics.jsonl" else open(self, mode, *options, **named)
+
+    patch.setattr(Path, "open", opened)
+    patch.setattr("sslx.run.fit", lambda parts, recorders, *_: recorders[0].log(12, {"loss": 1.0}))
+
+
 SPOILT = {
     "taken": (lambda run, patch: None, "pretrain --out {run}", r"is not empty; choose another --out, or add --resume"),
     "another run": (lambda run, patch: None, "pretrain --resume --out {run} --seed 5", r"holds another run: its seed is 0, asked was 5"),
@@ -68,6 +78,16 @@ SPOILT = {
         lambda run, patch: (run / "metrics.jsonl").write_text("no json\n"),
         "pretrain --resume --out {run}",
         r"metrics\.jsonl is damaged \(.*\); remove the damaged line",
+    ),
+    "full disk at the start": (
+        lambda run, patch: patch.setattr(Path, "write_text", no_room),
+        "pretrain --out {run}/new",
+        r"cannot write .*new/config\.json \(No space left on device\); make room there",
+    ),
+    "full disk for records": (
+        no_room_for_records,
+        "pretrain --resume --out {run}",
+        r"cannot write .*metrics\.jsonl \(No space left on device\); make room there",
     ),
     "full disk at the end": (
         lambda run, patch: patch.setattr(Path, "write_text", no_room),
