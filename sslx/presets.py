@@ -33,7 +33,7 @@ DIGITS: dict[str, Changes] = {
     "emp_ssl": {"learning_rate": 8e-3},
     "mmcr": {"learning_rate": 8e-3},
     "w_mse": {"learning_rate": 8e-3},
-    "ssl_hsic": {"learning_rate": 8e-3},
+    "ssl_hsic": {"learning_rate": 8e-3, "hyper": {"gamma": 1.0}},
     "lejepa": {"projector": (256, 16), "learning_rate": 8e-3},
     "supervised": {},
 }

@@ -2,8 +2,13 @@
 
 from functools import partial
 
+from jax import Array
+
 from sslx import losses
+from sslx.linalg import l2_normalise
 from sslx.methods._method import HeadSize, Method, all_views, random_views, two_views
+from sslx.moments import at_least_float32
+from sslx.typing import AxisName, Scalar, Views
 
 
 def vicreg(*, sim_coeff: float = 25.0, std_coeff: float = 25.0, cov_coeff: float = 1.0) -> Method:
@@ -38,8 +43,12 @@ def w_mse(*, sub_batch: int = 128, eps: float = 0.0) -> Method:
 
 
 def ssl_hsic(*, gamma: float = 3.0, features: int = 512) -> Method:
-    """SSL-HSIC (Li et al., 2021, arXiv:2106.08320), with a kernel of fixed width and no target network."""
-    return Method(random_views(partial(losses.ssl_hsic_random, gamma=gamma, features=features)), HeadSize(4096, 256))
+    """SSL-HSIC (Li et al., 2021, arXiv:2106.08320) on unit vectors, with a kernel of width 1 and no target network."""
+
+    def loss(key: Array, z: Views, *, axis_name: AxisName = None) -> tuple[Scalar, losses.SslHsicTerms]:
+        return losses.ssl_hsic_random(key, l2_normalise(at_least_float32(z)), gamma=gamma, features=features, axis_name=axis_name)
+
+    return Method(random_views(loss), HeadSize(4096, 256))
 
 
 def lejepa(*, lam: float = 0.02, slices: int = 256) -> Method:
