@@ -132,6 +132,7 @@ IMAGENET: dict[str, Changes] = {
     # Chen and He, 2021, arXiv:2011.10566: SGD 0.05 batch / 256, no warm-up
     "simsiam": {"optimizer": "sgd", "batch_size": 512, "learning_rate": 0.1, "weight_decay": 1e-4, "warmup": 0.0},
     "mec": {"optimizer": "sgd", "batch_size": 1024, "learning_rate": 0.5, "weight_decay": 1e-5},
+    # Goyal et al., 2017, arXiv:1706.02677: SGD 0.1 batch / 256, decay 1e-4, 90 epochs, there with learning rates that fall in steps
     "supervised": {"optimizer": "sgd", "batch_size": 256, "learning_rate": 0.1, "weight_decay": 1e-4, "epochs": 90},
 }
 
