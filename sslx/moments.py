@@ -12,8 +12,6 @@ from sslx.collectives import axis_size, pmean_if
 from sslx.linalg import off_diagonal_square_sum
 from sslx.typing import AnyArray, AxisName, Embedding, Matrix, Number, Scalar
 
-SMALLEST_SPLIT = 1024
-
 
 def at_least_float32(x: AnyArray) -> Array:
     """`x` in float32, or in its own type if that is wider."""
@@ -45,19 +43,31 @@ def variance(z: Embedding, *, ddof: int = 0, axis_name: AxisName = None) -> Arra
 
 @jax.custom_jvp
 def gram(a: Array) -> Array:
-    """a^T a, [d, d]: its blocks below the diagonal are not computed twice, and its gradient is one matrix product instead of two."""
-    d = a.shape[1]
-    if d < SMALLEST_SPLIT:
-        return jnp.matmul(a.T, a, precision=lax.Precision.HIGHEST)
-    left, right = a[:, : d // 2], a[:, d // 2 :]
-    cross = jnp.matmul(left.T, right, precision=lax.Precision.HIGHEST)
-    return jnp.block([[gram(left), cross], [cross.T, gram(right)]])
+    """a^T a, [d, d], with a gradient of one matrix product where that of a general product needs two."""
+    return jnp.matmul(a.T, a, precision=lax.Precision.HIGHEST)
 
 
 @gram.defjvp
 def _gram_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     half = jnp.matmul(primals[0].T, tangents[0], precision=lax.Precision.HIGHEST)
     return gram(primals[0]), half + half.T  # transposed: a (G + G^T)
+
+
+@jax.custom_jvp
+def row_gram(a: Array) -> Array:
+    """a a^T, [N, N], as `gram`; of a^T `gram` would give a gradient that has to be transposed. Of many rows a quarter is mirrored."""
+    if len(a) < 512:
+        return jnp.matmul(a, a.T, precision=lax.Precision.HIGHEST)
+    left, right = jnp.split(a, [len(a) // 2])
+    top = jnp.matmul(left, a.T, precision=lax.Precision.HIGHEST)
+    corner = jnp.matmul(right, right.T, precision=lax.Precision.HIGHEST)
+    return jnp.concatenate([top, jnp.concatenate([top[:, len(left) :].T, corner], axis=1)])
+
+
+@row_gram.defjvp
+def _row_gram_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    half = jnp.matmul(tangents[0], primals[0].T, precision=lax.Precision.HIGHEST)
+    return row_gram(primals[0]), half + half.T
 
 
 def second_moment(z_a: Embedding, z_b: Embedding | None = None, *, axis_name: AxisName = None) -> Matrix:
@@ -79,10 +89,22 @@ def square_sums(z_a: Embedding, z_b: Embedding | None = None, *, axis_name: Axis
         return jnp.diagonal(c), off_diagonal_square_sum(c)
     a = at_least_float32(z_a)
     b = a if z_b is None else at_least_float32(z_b)
-    rows_a = gram(a.T) / n
-    rows_b = rows_a if z_b is None else gram(b.T) / n
     diagonal = jnp.mean(a * b, axis=0)
-    return diagonal, jnp.sum(rows_a * rows_b) - jnp.sum(diagonal**2)
+    return diagonal, _square_sum_by_rows(a, b) - jnp.sum(diagonal**2)
+
+
+@jax.custom_jvp
+def _square_sum_by_rows(a: Array, b: Array) -> Scalar:
+    """||a^T b / N||_F^2 = tr(a a^T b b^T) / N^2, []."""
+    return jnp.sum(row_gram(a) / len(a) * (row_gram(b) / len(a)))
+
+
+@_square_sum_by_rows.defjvp
+def _square_sum_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Scalar, Scalar]:
+    (a, b), (da, db) = primals, tangents
+    rows_a, rows_b = (row_gram(x) / len(a) for x in (a, b))
+    slope_a, slope_b = (jnp.matmul(rows, x, precision=lax.Precision.HIGHEST) for rows, x in ((rows_b, a), (rows_a, b)))
+    return jnp.sum(rows_a * rows_b), 2 / len(a) * (jnp.sum(slope_a * da) + jnp.sum(slope_b * db))
 
 
 def covariance(z: Embedding, *, ddof: int = 1, axis_name: AxisName = None) -> Matrix:

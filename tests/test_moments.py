@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.test_util import check_grads
 
 from sslx import moments
 
@@ -44,3 +45,24 @@ def test_statistics_are_in_at_least_float32(given, wanted):
 
 def test_covariance_of_float16_does_not_overflow():
     assert moments.covariance(jnp.full((4, 2), 6e4, jnp.float16).at[0].set(0)).max() == pytest.approx(6e4**2 / 4, rel=1e-3)
+
+
+@pytest.mark.parametrize("rows", [5, 512, 513])
+def test_the_gram_matrix_of_the_rows_and_its_derivatives(rows):
+    z, g = R.normal(size=(rows, 3)), R.normal(size=(rows, rows))
+    found, pull = jax.vjp(moments.row_gram, jnp.asarray(z))
+    np.testing.assert_allclose(found, z @ z.T, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(pull(jnp.asarray(g))[0], (g + g.T) @ z, rtol=1e-12, atol=1e-11)
+
+
+@pytest.mark.parametrize("columns", [7, 40])
+def test_square_sums_of_few_and_of_many_columns(columns):
+    """The second way, by the Gram matrices of the rows, is taken from twice as many columns as rows."""
+    a, b = map(jnp.asarray, R.normal(size=(2, 8, columns)))
+    for other in (b, None):
+        c = np.asarray(a.T @ (a if other is None else other) / 8)
+        found = moments.square_sums(a, other)
+        np.testing.assert_allclose(found[0], np.diagonal(c), rtol=1e-12)
+        np.testing.assert_allclose(found[1], np.sum(c**2) - np.sum(np.diagonal(c) ** 2), rtol=1e-10)
+    check_grads(lambda a, b: moments.square_sums(a, b)[1], (a, b), order=2, modes=["fwd", "rev"], rtol=1e-6)
+    check_grads(lambda a: moments.square_sums(a)[1], (a,), order=2, modes=["fwd", "rev"], rtol=1e-6)

@@ -9,7 +9,7 @@ from jax import Array, lax
 from sslx.checks import check_count, check_pair
 from sslx.collectives import all_gather_if, map_rows, pmean_if, row_indices
 from sslx.linalg import l2_normalise
-from sslx.moments import at_least_float32, global_count, gram
+from sslx.moments import at_least_float32, global_count, row_gram
 from sslx.typing import AxisName, Embedding, Number, Scalar
 
 
@@ -49,8 +49,10 @@ def nt_xent(
     count = global_count(z_a, axis_name)
     check_count("z_a", count)
     a, b = l2_normalise(at_least_float32(z_a)), l2_normalise(at_least_float32(z_b))
-    rows = row_indices(a, axis_name)
-    spread = _spread(jnp.concatenate([a, b]), jnp.concatenate([rows, rows + count]), (a, b), temperature, chunk, axis_name)
+    if axis_name is None and chunk is None:
+        spread = _spread_of_two(a, b, temperature)
+    else:
+        spread = _spread_in_rows(a, b, temperature, chunk, axis_name)
     terms = NtXentTerms(
         alignment=pmean_if(-jnp.mean(jnp.sum(a * b, axis=1)) / temperature, axis_name),
         uniformity=pmean_if(jnp.mean(spread), axis_name),
@@ -58,18 +60,25 @@ def nt_xent(
     return terms.alignment + terms.uniformity, terms
 
 
-def _spread(anchors: Array, rows: Array, views: tuple[Array, Array], temperature: Number, chunk: int | None, axis_name: AxisName) -> Array:
-    """log sum_{k != i} exp s_ik of every anchor i; `rows` says where the anchors stand among the 2N rows of all devices."""
+def _spread_of_two(a: Array, b: Array, temperature: Number) -> Array:
+    """log sum_{k != i} exp s_ik of all anchors, [2N]: three of the four blocks of cosines, two of them symmetric."""
+    itself = jnp.eye(len(a), dtype=bool)
 
-    def log_sum(cosines: Array, row: Array) -> Array:
+    def same(z: Array) -> Array:
+        return jax.nn.logsumexp(jnp.where(itself, -jnp.inf, row_gram(z) / temperature), axis=1)
+
+    across = jnp.matmul(a, b.T, precision=lax.Precision.HIGHEST) / temperature
+    return jnp.concatenate([jnp.logaddexp(same(z), jax.nn.logsumexp(across, axis=axis)) for z, axis in ((a, 1), (b, 0))])
+
+
+def _spread_in_rows(a: Array, b: Array, temperature: Number, chunk: int | None, axis_name: AxisName) -> Array:
+    """The same of the anchors of this device against the rows of all, `chunk` anchors at a time, [2N]."""
+    rows = row_indices(a, axis_name)
+    others = jnp.concatenate([all_gather_if(view, axis_name) for view in (a, b)])
+
+    def spread_of(anchor: Array, row: Array) -> Array:
+        cosines = jnp.matmul(anchor, others.T, precision=lax.Precision.HIGHEST)
         is_self = row[..., None] == jnp.arange(cosines.shape[-1])
         return jax.nn.logsumexp(jnp.where(is_self, -jnp.inf, cosines / temperature), axis=-1)
 
-    if axis_name is None and chunk is None:
-        return log_sum(gram(anchors.T), rows)
-    others = jnp.concatenate([all_gather_if(view, axis_name) for view in views])
-
-    def spread_of(anchor: Array, row: Array) -> Array:
-        return log_sum(jnp.matmul(anchor, others.T, precision=lax.Precision.HIGHEST), row)
-
-    return map_rows(spread_of, (anchors, rows), chunk)
+    return map_rows(spread_of, (jnp.concatenate([a, b]), jnp.concatenate([rows, rows + len(others) // 2])), chunk)
