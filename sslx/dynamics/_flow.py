@@ -8,10 +8,8 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 from jax.typing import ArrayLike
-
-MANY_MODES = 2**15  # a CPU takes so many one time after another, or what lies between would not stay in its caches
 
 
 class EigenFlow(NamedTuple):
@@ -67,10 +65,7 @@ def decoupled_solution(
 
     def solution(t: ArrayLike, lam0: ArrayLike) -> Array:
         t, lam0 = floating(t, lam0)
-        if t.size < 2 or lam0.size < MANY_MODES or jax.default_backend() != "cpu":
-            return solved(t[..., None], lam0)
-        rows = lax.map(lambda time: solved(time, lam0), t.ravel())
-        return rows.reshape(*t.shape, *lam0.shape)
+        return solved(t[..., None], lam0)
 
     return solution
 

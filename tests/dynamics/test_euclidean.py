@@ -9,7 +9,6 @@ import pytest
 
 import reference_dynamics as reference
 from sslx import dynamics
-from sslx.dynamics import _flow
 
 S = jnp.asarray([0.1, 0.6, 1.7])
 NOISE = (0.2, 0.4)
@@ -148,17 +147,3 @@ def test_blow_up_happens_when_it_should():
 def test_bad_input_is_told_apart(call, message, without_typing_hook):
     with pytest.raises(ValueError, match=message):
         call()
-
-
-def test_many_modes_at_several_times_are_those_of_a_few(monkeypatch):
-    """A CPU takes the times of many modes one after another: the same values and derivatives."""
-    flow, lam0, t = dynamics.euclidean(), jnp.geomspace(1e-3, 2.0, 40), jnp.array([[0.0, 1.0, 30.0], [3.0, 1e3, jnp.inf]])
-
-    def outcome(t, lam0):
-        return jax.jvp(flow.solution, (t, lam0), (jnp.where(jnp.isinf(t), 0.0, 1.0), lam0))
-
-    whole = jax.jit(outcome)(t, lam0)
-    monkeypatch.setattr(_flow, "MANY_MODES", 40)
-    rows = jax.jit(lambda t, lam0: outcome(t, lam0))(t, lam0)
-    assert rows[0].shape == (2, 3, 40)
-    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-14, atol=1e-300), rows, whole)
