@@ -7,12 +7,11 @@ Command   python experiments/benchmarks/dynamics.py
 Expected  The cost of the integration grows with the span of time that it has to step through; the closed form does not notice. The modes
           start between 1e-3 and 2, log-uniform, alpha = 1/2. "short" ends at t = 20, when half of them have been learned; "whole" at
           t = 2000, when all have. One time is judged on both, 100 times on "whole".
-Measured  CPU, 2 cores, two other processes running (float64, seed 0). One time, "short": 12x at 1e3 modes, 50x at 1e4, 130x at 1e5
-          (3.7 ms against 0.47 s), 134x at 1e6 (0.089 s); "whole": 7900x at 1e5. Error 3e-16 (diffrax 2e-9). 100 times at 1e5 modes on
-          "short" are not 5 times faster: 3.4x (0.134 s against 0.457 s, other work stopped); writing an array of that size takes
-          0.045 s, and diffrax has few steps to take. The other rows with several times were measured with a version that went through
-          the times one after another: 22x at ten times, 98x at 100 times on "whole", and 0.5x, slower than diffrax, for 1e3 modes at
-          1e3 times.
+Measured  CPU, 2 cores with nothing else running (float64, seed 0, jax 0.10.2). One time, "whole": 2000x at 1e5 modes; "short": 10x at 1e3
+          modes, 38x at 1e4, 83x at 1e5 (three runs 80 to 94), 104x at 1e6 (0.062 s). 100 times at 1e5 modes: 53x on "whole", 2.4x on
+          "short"; ten times 17x; 1e3 modes at 1e3 times 0.86x. Error 3e-16 (diffrax 2e-9). So the targets are met where the modes are
+          followed until all have been learned, and missed on the short span, where diffrax takes few steps: of the 0.077 s that 5x would
+          allow there, writing an array of that size takes 0.045 s. Other work beside it slows diffrax more (130x and 3.4x were seen so).
 """
 
 import statistics

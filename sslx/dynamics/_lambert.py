@@ -140,10 +140,13 @@ def _single_precision_seed(c: Array, below: Array, sign: Array) -> Array:
 
 
 def _omega_guess(c: Array) -> Array:
-    """v with e^v + v = c, to 0.1."""
+    """v with e^v + v = c, to 0.1: base + numerator / denominator for small, middling and large c, with one division for all."""
     x, z = jnp.maximum(1 - c, 0.0), jnp.clip(c - 1, 0.0, 5.0)
-    log = _rough_log(jnp.maximum(c, 6.0))
-    return jnp.where(c < 1, c - 1 / (1 + x * (0.5 + x * 0.3125)), jnp.where(c < 6, z / (2 + 0.265 * z), log - log / c))
+    log, low, middling = _rough_log(jnp.maximum(c, 6.0)), c < 1, c < 6
+    base = jnp.where(low, c, jnp.where(middling, 0.0, log))
+    numerator = jnp.where(low, -1.0, jnp.where(middling, z, -log))
+    denominator = jnp.where(low, 1 + x * (0.5 + x * 0.3125), jnp.where(middling, 2 + 0.265 * z, c))
+    return base + numerator / denominator
 
 
 def _rough_log(x: Array) -> Array:
