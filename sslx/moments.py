@@ -4,6 +4,8 @@ z [N, d] is the batch on one device; with `axis_name` every moment is that of th
 variance taken about the global mean as batch norm needs it.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
@@ -78,33 +80,52 @@ def second_moment(z_a: Embedding, z_b: Embedding | None = None, *, axis_name: Ax
 
 
 def square_sums(z_a: Embedding, z_b: Embedding | None = None, *, axis_name: AxisName = None) -> tuple[Array, Scalar]:
-    """Diagonal [d] of C = z_a^T z_b / N (z_b = z_a by default) and sum_{i != j} C_ij^2, [].
+    """Diagonal [d] of C = z_a^T z_b / N and sum_{i != j} C_ij^2, []; of few rows by their Gram matrices.
 
-    With few rows the second goes by the smaller Gram matrices of the rows, sum_ij C_ij^2 = tr(z_a z_a^T z_b z_b^T) / N^2. C then has at
-    most half of its rank, so that the sum off the diagonal of an even spectrum is not below that on it and little cancels.
+    z_b is z_a by default; another one, and z_a with it, has to be standardised for the digits of the second.
     """
     n, d = z_a.shape
     if axis_name is not None or 2 * n > d:
         c = second_moment(z_a, z_b, axis_name=axis_name)
         return jnp.diagonal(c), off_diagonal_square_sum(c)
-    a = at_least_float32(z_a)
-    b = a if z_b is None else at_least_float32(z_b)
-    diagonal = jnp.mean(a * b, axis=0)
-    return diagonal, _square_sum_by_rows(a, b) - jnp.sum(diagonal**2)
+    views = tuple(at_least_float32(z) for z in (z_a, z_b) if z is not None)
+    return jnp.mean(views[0] * views[-1], axis=0), _off_diagonal_by_rows(views)
 
 
 @jax.custom_jvp
-def _square_sum_by_rows(a: Array, b: Array) -> Scalar:
-    """||a^T b / N||_F^2 = tr(a a^T b b^T) / N^2, []."""
-    return jnp.sum(row_gram(a) / len(a) * (row_gram(b) / len(a)))
+def _off_diagonal_by_rows(views: tuple[Array, ...]) -> Scalar:
+    return _value_and_slopes(views)[0]
 
 
-@_square_sum_by_rows.defjvp
-def _square_sum_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Scalar, Scalar]:
-    (a, b), (da, db) = primals, tangents
-    rows_a, rows_b = (row_gram(x) / len(a) for x in (a, b))
-    slope_a, slope_b = (jnp.matmul(rows, x, precision=lax.Precision.HIGHEST) for rows, x in ((rows_b, a), (rows_a, b)))
-    return jnp.sum(rows_a * rows_b), 2 / len(a) * (jnp.sum(slope_a * da) + jnp.sum(slope_b * db))
+@_off_diagonal_by_rows.defjvp
+def _off_diagonal_jvp(primals: tuple[tuple[Array, ...]], tangents: tuple[tuple[Array, ...]]) -> tuple[Scalar, Scalar]:
+    value, slopes = _value_and_slopes(*primals)
+    return value, sum((jnp.sum(slope * moved) for slope, moved in zip(slopes, *tangents, strict=True)), jnp.zeros_like(value))
+
+
+def _value_and_slopes(views: tuple[Array, ...]) -> tuple[Scalar, tuple[Array, ...]]:
+    """sum_{i != j} C_ij^2 = tr(a a^T b b^T) / N^2 - sum_i C_ii^2 and its gradient, for views (a, b), or (a,) where b = a.
+
+    C has at most half of its rank, so that of features of like variance half of the trace remains. Where less than a hundredth does,
+    because few features hold all of the variance, the digits would not do, and C itself is taken; two views are standardised, and no
+    feature holds more than its share.
+    """
+    a, b = views[0], views[-1]
+    weight = 4 / (len(a) * len(views))
+    rows, diagonal = [row_gram(z) / len(a) for z in views], jnp.mean(a * b, axis=0)
+    trace = jnp.sum(rows[0] * rows[-1])
+    left = trace - jnp.sum(diagonal**2)
+    product = partial(jnp.matmul, precision=lax.Precision.HIGHEST)
+
+    def by_rows() -> tuple[Scalar, tuple[Array, ...]]:
+        crossed = zip(reversed(rows), views, reversed(views), strict=True)
+        return left, tuple(weight * (product(r, z) - other * diagonal) for r, z, other in crossed)
+
+    def by_columns() -> tuple[Scalar, tuple[Array, ...]]:
+        c = product(a.T, a) / len(a) * (1 - jnp.eye(a.shape[1], dtype=a.dtype))
+        return jnp.sum(c**2), (weight * product(a, c),)
+
+    return by_rows() if len(views) == 2 else lax.cond(left < 0.01 * trace, by_columns, by_rows)
 
 
 def covariance(z: Embedding, *, ddof: int = 1, axis_name: AxisName = None) -> Matrix:

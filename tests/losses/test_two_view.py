@@ -45,6 +45,20 @@ def test_wide_embeddings_by_the_gram_matrices_of_the_rows(name):
     assert np.sum(np.asarray(gradient) * step) == pytest.approx((ahead - behind) / 2e-6, rel=1e-7)
 
 
+@pytest.mark.parametrize("name", ["vicreg", "barlow_twins"])
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+@pytest.mark.parametrize("spread", [np.ones(64), np.r_[np.ones(1), np.zeros(63)], np.geomspace(1, 1e-4, 64), np.zeros(64)])
+def test_wide_embeddings_in_float32(name, scale, spread):
+    """To 1e-5 of the terms, whatever the variances of the features, and with finite gradients where some or all are constant."""
+    views = (scale * (R.normal(size=(2, 16, 64)) * spread + 1)).astype(np.float32)
+    (value, terms), gradient = jax.value_and_grad(lambda x: getattr(losses, name)(*x), has_aux=True)(tuple(map(jnp.asarray, views)))
+    wanted, wanted_terms = getattr(reference, name)(*views.astype(np.float64))
+    size = max(abs(wanted), sum(map(abs, wanted_terms)))
+    assert abs(value - wanted) <= 1e-5 * size
+    assert all(abs(term - other) <= 1e-5 * size for term, other in zip(terms, wanted_terms, strict=True))
+    assert np.all(np.isfinite(gradient))
+
+
 def test_barlow_twins_is_zero_for_equal_decorrelated_views_and_d_for_collapsed_ones():
     assert losses.barlow_twins(HADAMARD, HADAMARD, eps=0)[0] == pytest.approx(0, abs=1e-15)
     assert losses.barlow_twins(EQUAL, EQUAL)[0] == pytest.approx(3)
