@@ -10,13 +10,12 @@ Expected  ratio >= 1.5 for the three. The roofline is max(FLOPs / peak, bytes / 
           compiled program (calls into LAPACK not among them), peak and bandwidth measured here by a matrix product and a copy. Peak
           memory is what the resident set of the process rises by during one call (Linux, CPU). Without torch only sslx is timed.
 Measured  CPU, 2 cores with nothing else running, jax 0.10.2, torch 2.13, seed 0, three runs, best of 15: vicreg 3.2 to 3.4, barlow_twins
-          1.67, 1.55 and 1.42, nt_xent 1.7 to 1.9: the target is met, by Barlow Twins in two runs of three (this host is noisy).
-          Where there are at most half as many rows as columns VICReg and Barlow
-          Twins take the Gram matrices of the rows, NT-Xent three of the four blocks of cosines. Against torch.compile, in an earlier
-          version that was a little slower: 2.9, 1.35, 1.60. The others, best of 3: logdet losses 2.1 to 2.5, total_coding_rate 1.8, emp_ssl
-          and euclidean 1.6, mec 1.5, matrix_ssl 1.4, pairdist losses 1.3, cosine and sigreg 1.2, spectral and iso losses 1.0, w_mse 0.86,
-          lejepa and ssl_hsic 0.84, mmcr 0.79, corinfomax 0.57. Peak memory is below that of PyTorch for all but corinfomax (362 against
-          240 MB). Values within 5.8e-7. Accelerators: not measured.
+          1.67, 1.55 and 1.42, nt_xent 1.7 to 1.9: the target is met, by Barlow Twins in two runs of three (this host is noisy). Where
+          there are at most half as many rows as columns VICReg and Barlow Twins take the Gram matrices of the rows, NT-Xent three of the
+          four blocks of cosines. Against torch.compile, in an earlier version that was a little slower: 2.9, 1.35, 1.60. The others, best
+          of 3: logdet losses 2.1 to 2.5, total_coding_rate 1.8, emp_ssl and euclidean 1.6, mec 1.5, matrix_ssl 1.4, pairdist losses 1.3,
+          cosine and sigreg 1.2, spectral and iso losses 1.0, w_mse 0.86, lejepa and ssl_hsic 0.84, mmcr 0.79, corinfomax 0.57. Peak
+          memory is below that of PyTorch for all but corinfomax (362 against 240 MB). Values within 5.8e-7. Accelerators: not measured.
 """
 
 import csv
