@@ -10,6 +10,11 @@ Command   python experiments/vicreg_information/entropy_methods.py     (--quick:
 Expected  no sign is expected; the script fails where a method stays below raw pixels with 10 labels per class, since its tuning has then
           failed and the comparison says nothing.
           Reference: Shwartz-Ziv et al., 2023, arXiv 2303.00633 (the idea); the coefficients are ours.
+Measured  CPU, jax 0.10.2, seeds 0-4, points against the parent with 2 / 5 / 10 labels per class and by kNN, * where the interval leaves
+          zero out: VICReg + LogDet +1.2* +0.5 +0.9* +1.3*; VICReg + PairDist -1.2* -1.0* -0.4 +1.0; BYOL + LogDet -1.9* -2.2* -1.7*
+          +0.2; BYOL + PairDist +0.5 +0.3 +0.3 -0.2. So the claim holds for LogDet on VICReg only. With 2 labels the parents have
+          90.3 +- 0.8 (VICReg) and 83.6 +- 1.3 (BYOL); none is below raw pixels with 10. Both BYOL variants won at the smallest
+          coefficient of the grid, so that a smaller one may do better.
 """
 
 import sys
