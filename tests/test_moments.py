@@ -64,5 +64,5 @@ def test_square_sums_of_few_and_of_many_columns(columns):
         found = moments.square_sums(a, other)
         np.testing.assert_allclose(found[0], np.diagonal(c), rtol=1e-12)
         np.testing.assert_allclose(found[1], np.sum(c**2) - np.sum(np.diagonal(c) ** 2), rtol=1e-10)
-    check_grads(lambda a, b: moments.square_sums(a, b)[1], (a, b), order=2, modes=["fwd", "rev"], rtol=1e-6)
-    check_grads(lambda a: moments.square_sums(a)[1], (a,), order=2, modes=["fwd", "rev"], rtol=1e-6)
+    check_grads(lambda a, b: moments.square_sums(a, b)[1], (a, b), order=1, modes=["fwd", "rev"], rtol=1e-6)
+    check_grads(lambda a: moments.square_sums(a)[1], (a,), order=1, modes=["fwd", "rev"], rtol=1e-6)
