@@ -66,3 +66,13 @@ def test_square_sums_of_few_and_of_many_columns(columns):
         np.testing.assert_allclose(found[1], np.sum(c**2) - np.sum(np.diagonal(c) ** 2), rtol=1e-10)
     check_grads(lambda a, b: moments.square_sums(a, b)[1], (a, b), order=1, modes=["fwd", "rev"], rtol=1e-6)
     check_grads(lambda a: moments.square_sums(a)[1], (a,), order=1, modes=["fwd", "rev"], rtol=1e-6)
+
+
+def test_square_sums_where_one_feature_holds_all_of_the_variance():
+    """There the covariance itself is taken: value and gradient as exact as off its diagonal, where few digits of the trace are left."""
+    z = R.normal(size=(8, 40)) * np.r_[1e4, np.ones(39)]
+    found, gradient = jax.value_and_grad(lambda z: moments.square_sums(z)[1])(jnp.asarray(z))
+    off = z.T @ z / 8 * (1 - np.eye(40))
+    assert np.sum(off**2) < 0.01 * np.sum((z.T @ z / 8) ** 2)
+    np.testing.assert_allclose(found, np.sum(off**2), rtol=1e-12)
+    np.testing.assert_allclose(gradient, 4 * z @ off / 8, rtol=1e-11)

@@ -17,7 +17,7 @@ from sslx.evaluate._knn import unit_rows
 COMPLETE, DIMENSIONAL, CLUSTER, NOISE, HEALTHY = "complete collapse", "dimensional collapse", "cluster collapse", "noise", "healthy"
 
 REMEDIES = {
-    COMPLETE: "Stop the gradient of the target branch and keep a predictor on the online branch, or add a term that holds the variance up; "
+    COMPLETE: "Stop the gradient of the target branch and keep a predictor on the online branch, or add a term that holds the variance up "
     "or raise its weight; with a predictor, lower the weight decay or start from larger weights.",
     DIMENSIONAL: "Add a term that decorrelates (covariance, cross-correlation, log-determinant), equalise the rates of the eigenmodes "
     "(IsoLoss), weaken the augmentation or lower the weight decay.",

@@ -2,7 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -51,22 +50,24 @@ def monitor(
     """
     scaled = fit_scaler(features[held:])(features)
     accuracy = knn_accuracy(scaled[held:], labels[held:], scaled[:held], labels[:held])
-    rankme, efficiency, spectrum = jax.device_get(_watch(jnp.asarray(embeddings)))
-    return {"validation_accuracy": accuracy, "rankme": float(rankme), "efficiency": float(efficiency), "spectrum": spectrum.tolist()}
+    moments = host_moments(embeddings)
+    spectrum = np.linalg.eigvalsh(np.asarray(moments.scatter) / (len(embeddings) - 1))[::-1]
+    return {"validation_accuracy": accuracy, **moment_scores(moments), "spectrum": np.maximum(spectrum, 0).tolist()}
 
 
 def embedding_scores(z: Float[np.ndarray, "N e"]) -> dict[str, float]:
-    """`rankme` and `efficiency` (of the correlation matrix, 0 where a feature is constant) of embeddings, from moments in float64."""
-    moments = geometry.update_moments(geometry.init_host_moments(z.shape[1]), z)
+    """`rankme` and `efficiency` (of the correlation matrix, 0 where a feature is constant) of embeddings."""
+    return moment_scores(host_moments(z))
+
+
+def host_moments(z: Float[np.ndarray, "N e"]) -> geometry.Moments:
+    """Moments in float64."""
+    return geometry.update_moments(geometry.init_host_moments(z.shape[1]), z)
+
+
+def moment_scores(moments: geometry.Moments) -> dict[str, float]:
+    """`embedding_scores` from moments."""
     return {"rankme": float(geometry.rankme_from_moments(moments)), "efficiency": float(correlation_efficiency(moments))}
-
-
-@jax.jit
-def _watch(z: Array) -> tuple[Array, Array, Array]:
-    """RankMe, efficiency and the eigenvalues of the covariance, falling, from moments in float32 on the device."""
-    moments = geometry.update_moments(geometry.init_moments(z.shape[1]), z)
-    spectrum = jnp.linalg.eigvalsh(moments.scatter / (moments.count - 1))[::-1]
-    return geometry.rankme_from_moments(moments), correlation_efficiency(moments), jnp.maximum(spectrum, 0)
 
 
 def correlation_efficiency(moments: geometry.Moments) -> Array:
