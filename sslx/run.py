@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from sslx import data, evaluate, folder as folders
+from sslx import __version__, data, evaluate, folder as folders
 from sslx.assemble import Inputs, Parts, assemble, build_network, encoder_variables, initial_state, inputs_of
 from sslx.augment import RECIPES, make_views
 from sslx.checkpoint import Checkpoints
@@ -214,8 +214,8 @@ def features(run: str | Path, dataset: str, split: str, *, data_dir: str | None 
 
 def provenance() -> dict[str, Any]:
     """Versions and device."""
-    names = ("sslx", "jax", "flax", "optax", "orbax-checkpoint", "numpy")
+    names = ("jax", "flax", "optax", "orbax-checkpoint", "numpy")
     return {
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in names}},
+        "versions": {"python": platform.python_version(), "sslx": __version__, **{name: version(name) for name in names}},
         "device": f"{len(jax.devices())} x {jax.devices()[0].device_kind}",
     }

@@ -12,6 +12,7 @@ after a warm-up that holds the compilation.
 """
 
 import itertools
+import os
 import statistics
 import sys
 import time
@@ -19,6 +20,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # PyTorch wants memory of the same GPU
 
 import jax
 import jax.numpy as jnp
@@ -33,24 +36,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import _torch_losses
 
 import _script
-from sslx import losses, methods, parallel, speed
-from sslx.augment import make_views, natural_view
+from sslx import methods, parallel, speed
+from sslx.augment import natural_view
 from sslx.models import Head, encoder
-from sslx.train import Batch, Network, apply_views, create_state, init, make_chunk, make_step
+from sslx.train import Batch, Network, create_state, init, make_chunk, make_step
 
 WIDTH, IMAGES, TARGET = 512, 2048, 2.0
 VIEW = partial(natural_view, scale=(0.2, 1.0), interpolation="bilinear", jitter=1.0, saturation=0.0, hue=0.0, grayscale=0.0)
 
 
-def sslx_network(model: str, low: bool) -> Network:
-    """Encoder and projector."""
-    dtype = jnp.bfloat16 if low else None
-    return Network(encoder(model, dtype=dtype), Head(WIDTH, WIDTH, 3, bias=False, dtype=dtype))
-
-
 def sslx_seconds(images: np.ndarray, model: str, batch: int, steps: int, low: bool) -> tuple[list[float], float]:
     """Seconds of a step, five times, and its floating-point operations."""
-    lift, network, optimizer = parallel.lift("jit", 1), sslx_network(model, low), optax.sgd(0.1, momentum=0.9)
+    dtype = jnp.bfloat16 if low else None
+    network = Network(encoder(model, dtype=dtype), Head(WIDTH, WIDTH, 3, bias=False, dtype=dtype))
+    lift, optimizer = parallel.lift("jit", 1), optax.sgd(0.1, momentum=0.9)
     step = make_step(network, methods.build("vicreg"), optimizer, (VIEW, VIEW), total_steps=1000)
     variables = init(network, jax.random.key(0), jnp.zeros((2, 32, 32, 3)))
     state = lift.replicate(create_state(jax.random.key(1), variables, optimizer, {}, has_target=False))
@@ -69,29 +68,6 @@ def sslx_seconds(images: np.ndarray, model: str, batch: int, steps: int, low: bo
         jax.block_until_ready(metrics)
 
     return timed(run, steps), program.flops
-
-
-def where_time_goes(images: np.ndarray, model: str, batch: int, low: bool) -> list[dict]:
-    """Median milliseconds of programs that end after the views, the forward pass, the loss and the gradient, and what each adds."""
-    network, pixels = sslx_network(model, low), jnp.asarray(images[:batch], jnp.float32) / 255
-    variables = init(network, jax.random.key(0), jnp.zeros((2, 32, 32, 3)))
-
-    def views(params: Any) -> Any:
-        return make_views(jax.random.key(1), pixels, jnp.arange(batch), (VIEW, VIEW))
-
-    def forward(params: Any) -> Any:
-        return apply_views(network, {**variables, "params": params}, jax.lax.optimization_barrier(views(params)))[0].z
-
-    def loss(params: Any) -> Any:
-        return losses.vicreg(*forward(params))[0]
-
-    rows, before = [], 0.0
-    for part, function in (("views", views), ("forward", forward), ("loss", loss), ("gradient", jax.grad(loss))):
-        program = jax.jit(function)
-        until = 1e3 * statistics.median(timed(lambda program=program: jax.block_until_ready(program(variables["params"])), 1))
-        rows.append({"part": part, "model": model, "batch": batch, "ms_until_then": until, "ms_added": until - before})
-        before = until
-    return rows
 
 
 def timed(run: Callable[[], Any], steps: int) -> list[float]:
@@ -146,7 +122,8 @@ def torch_view(x: torch.Tensor) -> torch.Tensor:
     flip = torch.where(torch.rand(n, device=device) < 0.5, -1.0, 1.0)
     theta = torch.zeros(n, 2, 3, device=device)
     theta[:, 0, 0], theta[:, 1, 1] = w * flip, h
-    theta[:, 0, 2], theta[:, 1, 2] = ((2 * torch.rand(n, device=device) - 1) * (1 - side) for side in (w, h))
+    theta[:, 0, 2] = (2 * torch.rand(n, device=device) - 1) * (1 - w)
+    theta[:, 1, 2] = (2 * torch.rand(n, device=device) - 1) * (1 - h)
     x = F.grid_sample(x, F.affine_grid(theta, list(x.shape), align_corners=False), align_corners=False)
     bright, contrast = (0.6 + 0.8 * torch.rand(2, n, 1, 1, 1, device=device)).unbind()
     x = (x * bright).clamp(0, 1)
@@ -158,6 +135,7 @@ def torch_seconds(images: np.ndarray, model: str, batch: int, steps: int) -> lis
     """Seconds of a step, five times: channels_last, and on a GPU autocast and torch.compile."""
     gpu = torch.cuda.is_available()
     device = "cuda" if gpu else "cpu"
+    torch.backends.cudnn.benchmark = True
     network: nn.Module = torch_network(model).to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9)
     data = torch.from_numpy(images).to(device)
@@ -205,9 +183,6 @@ def main() -> int:
         median = statistics.median(seconds)
         row = {"side": side, "model": options.model, "batch": batch, "seconds": median, "images_per_second": batch / median}
         rows.append({**row, "slowest": max(seconds), "fastest": min(seconds), "flops_utilisation": flops / median / peak})
-    parts = where_time_goes(images, options.model, batch, low=not on_cpu)
-    print(*(f"{row['part']}: {row['ms_added']:.1f} ms more" for row in parts), sep=", ")
-    _script.write_csv(options.out / "where_time_goes.csv", parts)
     _script.write_csv(options.out / "throughput.csv", rows)
     draw(options.out / "throughput.png", rows)
     ratio = rows[1]["seconds"] / rows[0]["seconds"]

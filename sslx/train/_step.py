@@ -55,26 +55,32 @@ def make_step(
         axis_name: the device axis under `pmap`; None under `jit`.
 
     Returns:
-        The step; its metrics are the loss and every term of it, the norm of the gradient, and loss and accuracy of the probe.
+        The step; its metrics are the loss and every term of it, the norm of the gradient, and loss and accuracy of the probe. A profiler
+        sees its parts under the names views, target, loss, optimizer and probe.
     """
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         view_key, loss_key = jax.random.split(jax.random.fold_in(state.key, state.step))
-        pixels = make_views(view_key, to_unit_interval(batch.images, state.params), global_index(batch, axis_name), views)
-        pixels = jax.lax.optimization_barrier(pixels)  # or XLA makes the views again for each consumer
+        with jax.named_scope("views"):
+            pixels = make_views(view_key, to_unit_interval(batch.images, state.params), global_index(batch, axis_name), views)
+            pixels = jax.lax.optimization_barrier(pixels)  # or XLA makes the views again for each consumer
 
         def objective(params: Any) -> tuple[Scalar, Any]:
             out, batch_stats = apply_views(network, {"params": params, "batch_stats": state.batch_stats}, pixels, micro_batches)
-            target, target_stats = target_embeddings(network, method, state, out.z, pixels, batch.labels, micro_batches)
-            value, terms, method_state = method.loss(Online(out.z, out.p), target, state.method_state, loss_key, state.step, axis_name)
+            with jax.named_scope("target"):
+                target, target_stats = target_embeddings(network, method, state, out.z, pixels, batch.labels, micro_batches)
+            with jax.named_scope("loss"):
+                value, terms, method_state = method.loss(Online(out.z, out.p), target, state.method_state, loss_key, state.step, axis_name)
             return value, (terms, batch_stats, target_stats, method_state, out.features)
 
         (loss, (terms, *new, features)), grads = jax.value_and_grad(objective, has_aux=True)(state.params)
         batch_stats, target_stats, method_state = new
         grads = pmean_if(grads, axis_name)
-        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-        params: Any = optax.apply_updates(state.params, updates)
-        probe, scores = probe_step(state.probe, features, batch.labels, axis_name=axis_name) if state.probe else ({}, {})
+        with jax.named_scope("optimizer"):
+            updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+            params: Any = optax.apply_updates(state.params, updates)
+        with jax.named_scope("probe"):
+            probe, scores = probe_step(state.probe, features, batch.labels, axis_name=axis_name) if state.probe else ({}, {})
         new = state.replace(  # pyright: ignore[reportAttributeAccessIssue]  # flax adds `replace`
             step=state.step + 1,
             params=params,
