@@ -19,6 +19,7 @@ from sslx.augment import RECIPES
 from sslx.checkpoint import Checkpoints
 from sslx.config import Config
 from sslx.feed import make_feed
+from sslx.flops import count_flops
 from sslx.folder import RunFolder
 from sslx.train import TrainState, make_step, probe_accuracy, train
 
@@ -79,15 +80,12 @@ def fit(parts: Parts, recorders: Sequence[Recorder], states: Sequence[TrainState
     seeds = [recorder.config.seed for recorder in recorders]
     feed = make_feed(config, parts, side_by_side(step, lanes), recorders[0].split, seeds=seeds, start=start, chunk=chunk)
     state, first = lift.replicate(stack(states)), next(feed.stream)
-    program = speed.compile_step(feed.step, state, first, axis_name=lift.axis_name)
-    if config.micro_batches > 1:  # they lie in a loop, whose body is counted once
-        whole = build_step(dataclasses.replace(config, micro_batches=1), parts)
-        batch = speed.abstract_batch(config.batch_size, inputs_of(parts.dataset).image_shape)
-        program = program._replace(flops=lanes * speed.count_flops(whole, states[0], batch))
+    program = speed.compile_step(feed.step, state, first)
     stream, every, rates = itertools.chain([first], feed.stream), math.gcd(save_every, LOG_EVERY), []
     describe = partial(
         speed.describe,
         program,
+        flops=lanes * step_flops(config, parts, states[0]),
         batch_size=lanes * config.batch_size,
         per_epoch=feed.per_epoch,
         peak=speed.peak_flops(compute_dtype(config.precision) or jnp.float32),
@@ -119,6 +117,12 @@ def build_step(config: Config, parts: Parts, *, axis_name: str | None = None) ->
         micro_batches=config.micro_batches,
         axis_name=axis_name,
     )
+
+
+def step_flops(config: Config, parts: Parts, state: TrainState) -> float:
+    """Operations of a training step; what is computed again to save memory counts once."""
+    whole = build_step(dataclasses.replace(config, micro_batches=1), parts)
+    return count_flops(whole, state, speed.abstract_batch(config.batch_size, inputs_of(parts.dataset).image_shape))
 
 
 def side_by_side(step: Any, lanes: int) -> Any:

@@ -17,7 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from sslx import __version__, data, evaluate, folder as folders
+import sslx
+from sslx import data, evaluate, folder as folders
 from sslx.assemble import Inputs, Parts, assemble, build_network, encoder_variables, initial_state, inputs_of
 from sslx.augment import RECIPES, make_views
 from sslx.checkpoint import Checkpoints
@@ -216,6 +217,6 @@ def provenance() -> dict[str, Any]:
     """Versions and device."""
     names = ("jax", "flax", "optax", "orbax-checkpoint", "numpy")
     return {
-        "versions": {"python": platform.python_version(), "sslx": __version__, **{name: version(name) for name in names}},
+        "versions": {"python": platform.python_version(), "sslx": sslx.__version__, **{name: version(name) for name in names}},
         "device": f"{len(jax.devices())} x {jax.devices()[0].device_kind}",
     }

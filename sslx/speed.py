@@ -12,35 +12,23 @@ from sslx.train import Batch
 
 
 class Program(NamedTuple):
-    """A compiled step: the call, floating-point operations of one step over all devices, seconds of compilation."""
+    """A compiled step: the call, and seconds of compilation."""
 
     call: Any
-    flops: float
     seconds: float
 
 
-def compile_step(lifted: Any, state: Any, batch: Any, *, axis_name: str | None) -> Program:
-    """Compile a lifted step, or a scan over steps, whose body is counted once, for these arguments.
-
-    Operations are counted before the compiler's optimisations, so that what it adds or saves does not count.
-    """
+def compile_step(lifted: Any, state: Any, batch: Any) -> Program:
+    """Compile a lifted step for these arguments."""
     lowered = lifted.lower(state, batch)
-    counted: Any = lowered.cost_analysis()
-    shares = 1 if axis_name is None else jax.device_count()  # under pmap the program of one device is counted
     begin = time.perf_counter()
     compiled = lowered.compile()
-    return Program(compiled, counted.get("flops", 0.0) * shares, time.perf_counter() - begin)
+    return Program(compiled, time.perf_counter() - begin)
 
 
 def abstract_batch(batch_size: int, image_shape: tuple[int, ...]) -> Batch:
     """Shapes and types of a batch."""
     return jax.eval_shape(lambda: Batch(jnp.zeros((batch_size, *image_shape), jnp.uint8), jnp.zeros(batch_size, jnp.int32)))
-
-
-def count_flops(step: Any, state: Any, batch: Any) -> float:
-    """Floating-point operations of a step that has not been lifted, for arguments of which shapes and types are enough."""
-    counted: Any = jax.jit(step).lower(state, batch).cost_analysis()
-    return counted.get("flops", 0.0)
 
 
 def peak_flops(dtype: DTypeLike) -> float:
@@ -72,13 +60,13 @@ def peak_memory() -> int:
     return stats.get("peak_bytes_in_use") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def describe(program: Program, *, steps_per_second: float, batch_size: int, per_epoch: int, peak: float) -> dict[str, float]:
-    """The speed of a run as its metrics and its summary hold it; several runs side by side count together."""
+def describe(program: Program, *, flops: float, steps_per_second: float, batch_size: int, per_epoch: int, peak: float) -> dict[str, float]:
+    """The speed of a run whose step takes `flops`, as its metrics and its summary hold it; several runs side by side count together."""
     return {
         "images_per_second": steps_per_second * batch_size,
         "seconds_per_epoch": per_epoch / steps_per_second,
-        "model_flops_utilisation": program.flops * steps_per_second / peak,
-        "step_gflop": program.flops / 1e9,
+        "model_flops_utilisation": flops * steps_per_second / peak,
+        "step_gflop": flops / 1e9,
         "peak_gflop_per_second": peak / 1e9,
         "peak_memory_gib": peak_memory() / 2**30,
         "compile_seconds": program.seconds,

@@ -60,6 +60,11 @@ def test_the_folder_holds_what_it_promises(finished):
     assert {"method", "dataset", "seed", "steps", "seconds", "rankme", "efficiency", "versions", "device"} <= set(summary)
 
 
+def test_a_source_tree_that_is_not_installed_knows_its_version(monkeypatch):
+    monkeypatch.setattr(run, "version", lambda name: {"sslx": None}.get(name, "1.0") or pytest.fail("asked for an installed sslx"))
+    assert run.provenance()["versions"]["sslx"] == "0.1.0"
+
+
 def test_the_summary_has_the_protocol_for_encoder_and_baselines(finished):
     _, summary, _ = finished
     for scores in (summary, *summary["baselines"].values()):

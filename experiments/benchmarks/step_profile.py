@@ -33,7 +33,7 @@ from sslx.assemble import Parts, compute_dtype, initial_state, inputs_of
 from sslx.config import Config
 from sslx.data import Dataset
 from sslx.feed import Feed, make_feed
-from sslx.fit import build_step
+from sslx.fit import build_step, step_flops
 from sslx.presets import preset
 
 TARGET = 1.5
@@ -71,14 +71,17 @@ def block(call: Any, feed: Feed, state: Any, steps: int) -> Any:
 def measure(config: Config, parts: Parts, steps: int) -> dict[str, float]:
     """Speed of a way."""
     feed, state = start(config, parts, steps)
-    program = speed.compile_step(feed.step, state, next(feed.stream), axis_name=None)
+    program = speed.compile_step(feed.step, state, next(feed.stream))
+    flops = step_flops(config, parts, state)
     seconds, state = [], block(program.call, feed, state, steps)
     for _ in range(5):
         begin = time.perf_counter()
         state = block(program.call, feed, state, steps)
         seconds.append(time.perf_counter() - begin)
     rate, peak = steps / statistics.median(seconds), speed.peak_flops(compute_dtype(config.precision) or np.float32)
-    described = speed.describe(program, steps_per_second=rate, batch_size=config.batch_size, per_epoch=feed.per_epoch, peak=peak)
+    described = speed.describe(
+        program, flops=flops, steps_per_second=rate, batch_size=config.batch_size, per_epoch=feed.per_epoch, peak=peak
+    )
     return {**described, "slowest_over_median": max(seconds) * rate / steps}
 
 
