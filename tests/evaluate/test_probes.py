@@ -126,4 +126,5 @@ def test_few_images_of_many_features_are_judged_in_their_span():
         whole = LogisticRegression(C=strength, tol=1e-9, max_iter=5000).fit(train, labels).predict_proba(test)
         in_the_span = LogisticRegression(C=strength, tol=1e-9, max_iter=5000).fit(narrow[0], labels).predict_proba(narrow[1])
         np.testing.assert_allclose(in_the_span, whole, atol=1e-5)
-    assert fit(train, labels, 1.0)(train, labels) == 1.0
+    [score] = fit(train, labels, [1.0])
+    assert score(train, labels) == 1.0
