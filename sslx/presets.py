@@ -64,13 +64,24 @@ CORINFOMAX: Changes = {"optimizer": "sgd", "learning_rate": 0.5, "weight_decay":
 """CorInfoMax on CIFAR-10 (github.com/serdarozsoy/corinfomax-ssl): SGD 0.5, decay 1e-4, batch 512, 1000 epochs."""
 MEC: Changes = {"optimizer": "sgd", "learning_rate": 0.5, "weight_decay": 1e-5, "views": "cifar"}
 """Maximum entropy coding (github.com/xinliu20/MEC): SGD 0.5, decay 1e-5; published for ImageNet."""
+SIMCLR: Changes = {
+    "optimizer": "sgd",
+    "learning_rate": 0.06,
+    "weight_decay": 5e-4,
+    "batch_size": 512,
+    "warmup": 0.0,
+    "projector": (1024, 128),
+    "views": "cifar-simclr",
+}
+"""SimCLR on CIFAR-10 (github.com/dkobak/simclr-cifar10): SGD 0.03 batch / 256, decay 5e-4, batch 512, no warm-up, 1000 epochs; its
+projector has no batch norm, ours has."""
 EMP_SSL: Changes = {"optimizer": "lars", "learning_rate": 0.3, "weight_decay": 1e-4, "views": "cifar"}
 """EMP-SSL on CIFAR-10 (github.com/tsb0601/EMP-SSL): LARS 0.3, decay 1e-4, there with 100 patches for 30 epochs."""
 
 NATURAL: dict[str, Changes] = {
     "vicreg": {**SOLO_LEARN, "hyper": {"std_coeff": 50.0}},  # solo-learn does not halve the variance term
     "barlow_twins": {**SOLO_LEARN, "hyper": {"lambd": 5e-3}},
-    "simclr": {**HALVAGAL, "batch_size": 512},
+    "simclr": SIMCLR,
     "byol": {**HALVAGAL, "weight_decay": 1e-5},
     "simsiam": {"optimizer": "sgd", "learning_rate": 0.1, "weight_decay": 1e-5, "views": "cifar"},
     "directpred": HALVAGAL,
@@ -105,16 +116,16 @@ def natural(dataset: str, method: str) -> Config:
     """ResNet-18 on CIFAR-10, CIFAR-100 or STL-10, by default 1000 epochs of batch 256 and ten epochs of warm-up.
 
     The sources of optimiser, learning rate, weight decay, batch, epochs and projector stand with the tables above: `HALVAGAL` (also for
-    SimSiam, theirs without a target network), `SOLO_LEARN`, `CORINFOMAX`, `MEC`, `EMP_SSL`; spectral contrastive learning
+    SimSiam, theirs without a target network), `SOLO_LEARN`, `SIMCLR`, `CORINFOMAX`, `MEC`, `EMP_SSL`; spectral contrastive learning
     (github.com/jhaochenz/spectral_contrastive_learning), MMCR (github.com/ThomasYerxa/mmcr, there with 40 views), W-MSE
     (github.com/htdt/self-supervised), SSL-HSIC (github.com/deepmind/ssl_hsic, for ImageNet) and LeJEPA
     (github.com/rbalestr-lab/lejepa, for Imagenette) have their own rows.
-    Chosen by us, not published: LARS 1.0 for SimCLR, CorInfoMax's optimiser for VICReg with an entropy, BYOL's for BYOL with an entropy,
+    Chosen by us, not published: CorInfoMax's optimiser for VICReg with an entropy, BYOL's for BYOL with an entropy,
     EMP-SSL's for the total coding rate, the learning rate of Barlow Twins, and the supervised row. Nothing here has been trained to its
     end by us; see the README for what has.
     """
     settings = {"model": "resnet18", "epochs": 1000, "precision": "auto", "online_probe": True, **NATURAL[method]}
-    settings["warmup"] = 10 / settings["epochs"]
+    settings = {"warmup": 10 / settings["epochs"], **settings}
     if dataset == "stl10":
         settings |= {"model": "resnet18-imagenet", "views": "stl10"}
     return Config(method=method, dataset=dataset, preset=f"{dataset}-{method}", **settings)

@@ -139,20 +139,22 @@ def torch_seconds(images: np.ndarray, model: str, batch: int, steps: int) -> lis
     device = "cuda" if gpu else "cpu"
     torch.backends.cudnn.benchmark = True
     network: nn.Module = torch_network(model).to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9)
+    optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9, fused=gpu)
     data = torch.from_numpy(images).to(device)
+
+    def objective(x: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(device, torch.bfloat16, enabled=gpu):
+            a, b = network(torch_view(x)), network(torch_view(x))
+        return _torch_losses.vicreg(a.float(), b.float(), {})
+
+    objective = torch.compile(objective) if gpu else objective
 
     def step() -> None:
         rows = torch.randint(len(data), (batch,), device=device)
-        x = (data[rows].permute(0, 3, 1, 2).float() / 255).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device, torch.bfloat16, enabled=gpu):
-            a, b = network(torch_view(x)), network(torch_view(x))
-        loss = _torch_losses.vicreg(a.float(), b.float(), {})
+        loss = objective((data[rows].permute(0, 3, 1, 2).float() / 255).contiguous(memory_format=torch.channels_last))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-
-    step = torch.compile(step) if gpu else step
 
     def run() -> None:
         for _ in range(steps):
