@@ -5,8 +5,10 @@ A script in a sub-folder reaches it with `sys.path.insert(0, str(Path(__file__).
 
 import argparse
 import csv
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib import rcsetup
@@ -53,6 +55,13 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
+
+
+def stamp(provenance: Mapping[str, Any]) -> dict[str, str]:
+    """Device, versions and commit, for the lines of a CSV; `provenance` as `sslx.run.provenance` and a run's summary have it."""
+    commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False).stdout.strip()
+    versions = " ".join(f"{name}={number}" for name, number in provenance["versions"].items())
+    return {"device": provenance["device"], "versions": versions, "commit": commit}
 
 
 def write_png(path: Path, figure: Figure) -> None:

@@ -3,13 +3,12 @@
 Claim     Every method does better than raw pixels and a random encoder with both probes, and its embedding does not collapse (RankMe > 8).
 Command   python experiments/cifar10_table.py --dataset folder:DIR     (--methods simclr,isoloss, --epochs; --quick: noise, no bounds)
 Expected  SimCLR about 83 % kNN and 86 % linear, published for the original images (no number is published for the JPEG copy).
-Measured  The table in experiments/README.md; results/cifar10_table.csv.
+Measured  results/cifar10_table.csv, so far SimCLR on the JPEG copy only: kNN 72.8, linear 78.9 (one seed, one H200, jax 0.11.2).
 
 Each run is trained once, kept under OUT/runs/ and read from there; the table has a row for each that is there.
 """
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -75,9 +74,7 @@ def row(name: str, run: RunFolder) -> dict[str, Any]:
         "batch": config.batch_size,
         **{key: round(100 * value, 2) for key, value in scores.items()},
         "RankMe": round(summary["rankme"], 1),
-        "device": summary["device"],
-        "versions": " ".join(f"{key}={value}" for key, value in summary["versions"].items()),
-        "commit": subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False).stdout.strip(),
+        **_script.stamp(summary),
     }
 
 
@@ -94,8 +91,9 @@ def draw(path: Path, found: dict[str, RunFolder]) -> None:
     figure, axes = plt.subplots(figsize=(1.4 * _script.COLUMN, 2.6))
     for name, run in found.items():
         records = folder.read_lines(run.validation)
-        axes.plot([r["step"] for r in records], [100 * r["validation_accuracy"] for r in records], marker=".", label=name)
-    axes.set(xlabel="step", ylabel="kNN on validation images (%)")
+        epochs = (run.read_config().epochs or 0) / records[-1]["step"]
+        axes.plot([epochs * r["step"] for r in records], [100 * r["validation_accuracy"] for r in records], marker=".", label=name)
+    axes.set(xlabel="epoch", ylabel="kNN on validation images (%)")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     _script.write_png(path, figure)
 

@@ -10,7 +10,7 @@ RECIPES: dict[str, tuple[View, ...]] = {
     "digits": (digits_view, digits_view),
     "cifar": (natural_view, partial(natural_view, solarize=0.2)),
     "cifar-symmetric": (partial(natural_view, scale=(0.2, 1.0), solarize=0.1),) * 2,
-    "cifar-simclr": (partial(natural_view, scale=(0.2, 1.0), interpolation="bilinear", saturation=0.4),) * 2,
+    "cifar-simclr": (partial(natural_view, scale=(0.2, 1.0), interpolation="bilinear", saturation=0.4, grayscale=0.1),) * 2,
     "stl10": (partial(natural_view, blur=1.0), partial(natural_view, blur=0.1, solarize=0.2)),
     "imagenet": (partial(natural_view, size=224, blur=1.0), partial(natural_view, size=224, blur=0.1, solarize=0.2)),
 }
