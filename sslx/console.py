@@ -20,13 +20,13 @@ def guarded(command: Callable[[], Any]) -> int:
     from sslx.data import DataError
     from sslx.folder import FolderError
     from sslx.memory import OutOfMemory
-    from sslx.processes import StartError
+    from sslx.processes import ProcessError
     from sslx.train import Divergence
 
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # orbax logs a traceback of what the one line says
     try:
         command()
-    except (ConfigError, DataError, FolderError, OutOfMemory, StartError) as error:
+    except (ConfigError, DataError, FolderError, OutOfMemory, ProcessError) as error:
         return complain(str(error))
     except Divergence as error:
         return complain(f"{error}; the last good checkpoint is kept", DIVERGED)

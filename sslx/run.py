@@ -28,7 +28,7 @@ from sslx.fit import SPECTRUM_IMAGES, Recorder, Watch, begin, fit
 from sslx.folder import FolderError, RunFolder
 from sslx.memory import OutOfMemory, explain, is_exhausted
 from sslx.models import encoder
-from sslx.processes import on_first
+from sslx.processes import on_all, on_first
 from sslx.report import render
 from sslx.train import TrainState, probe_accuracy
 
@@ -64,8 +64,9 @@ def pretrain(config: Config, *, out: str | Path | None = None, resume: bool = Fa
     return train_and_score(parts, [config], [run], watch, clock)[0]
 
 
+@on_all
 def read_data(config: Config, watch: Watch) -> Parts:
-    """The parts of a run; `watch` hears how many images have been read."""
+    """The parts of a run, which every process reads; `watch` hears how many images have been read."""
     parts = assemble(config, lambda done, total: watch("data", {"done": done, "total": total}))
     check_feed(config, parts.dataset)
     return parts

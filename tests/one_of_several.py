@@ -1,7 +1,7 @@
 """A tiny run by the command line, alone or as one of several processes: python one_of_several.py JAX_CACHE OUT DEVICES.
 
-Before it a start that is refused: alone, because there are no others; together, because the first process finds files at OUT/.. . After it
-a resumption, with nothing left to train. Evaluation and report are left out.
+Before it two starts that fail, by the data OUT.npz of one process, or the lack of others, and by the files at OUT/.. ; after it a
+resumption with nothing left to train. Evaluation and report are left out.
 """
 
 import dataclasses
@@ -31,6 +31,7 @@ presets.PRESETS["tiny"] = lambda: dataclasses.replace(tiny, preset="tiny")
 augment.RECIPES["digits"] = (brighten, brighten)
 evaluate.evaluate, run.render = lambda *arrays: {"knn_accuracy": 0.5}, lambda *material: "report"
 
-assert cli.main(["pretrain", "tiny", "--out", os.path.dirname(out), "--distributed"]) == 2
+assert cli.main(["pretrain", "tiny", "--dataset", f"npz:{out}.npz", "--distributed"]) == 2
+assert cli.main(["pretrain", "tiny", "--out", os.path.dirname(out)]) == 2
 assert cli.main(["pretrain", "tiny", "--out", out]) == 0
 sys.exit(cli.main(["pretrain", "--out", out, "--resume"]))

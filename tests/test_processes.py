@@ -39,7 +39,7 @@ def finish(process):
 
 def test_two_processes_are_one_run(tmp_path, request):
     program, compiled = Path(__file__).with_name("one_of_several.py"), request.config.cache.mkdir("jax")
-    (tmp_path / "taken").write_text("")
+    np.savez(tmp_path / "of0.npz", images=np.zeros((400, 8, 8), np.uint8), labels=np.arange(400) % 2)
     joint = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{free_port()}", "JAX_NUM_PROCESSES": "2"}
     started = [begin([program, compiled, tmp_path / f"of{i}", 1], **joint, JAX_PROCESS_ID=str(i)) for i in range(2)]
     alone = begin([program, compiled, tmp_path / "alone", 2])
@@ -48,13 +48,16 @@ def test_two_processes_are_one_run(tmp_path, request):
     assert (code, other_code, alone_code) == (0, 0, 0), (err, other_err, alone_err)
     assert out.count(f"Everything is in {tmp_path}/of0") == 2
     assert "Everything" not in other_out
-    assert err.startswith(refused)
+    assert err.startswith(f"sslx: process 1 has stopped; it says why\n{refused}")  # one process's failure is everybody's
     assert err.count("step 4/4: kNN on validation images") == 1
-    assert other_err == refused  # the first process's failure is everybody's
+    assert (
+        other_err
+        == f"sslx: {tmp_path}/of1.npz does not exist; give an archive written by np.savez(path, images=..., labels=...)\n{refused}"
+    )
     assert alone_err.startswith(
         "sslx: --distributed cannot join the other processes (coordinator_address should be defined.); start it with"
     )
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["alone", "of0", "taken"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["alone", "of0", "of0.npz"]
 
     ours, theirs = run.RunFolder(tmp_path / "of0"), run.RunFolder(tmp_path / "alone")
     (metrics,), (wanted,) = read_lines(ours.metrics), read_lines(theirs.metrics)
