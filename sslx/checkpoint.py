@@ -132,5 +132,5 @@ def bare(x: Any) -> Any:
 
 
 def dressed(x: Any, like: Any) -> Any:
-    """Numbers as typed keys where `like` holds them; some checkpoints hold them as well."""
+    """Numbers as typed keys where `like` holds them; older checkpoints hold them as well."""
     return jax.random.wrap_key_data(x) if is_key(like) and not is_key(x) else x

@@ -40,7 +40,7 @@ def silent(kind: str, record: dict[str, Any]) -> None:
 def pretrain(config: Config, *, out: str | Path | None = None, resume: bool = False, watch: Watch = silent) -> dict[str, Any]:
     """Train, evaluate and write a run folder.
 
-    After `jax.distributed.initialize` every process calls this; the first writes the folder.
+    After `jax.distributed.initialize` every process calls this; the first writes the folder and evaluates.
 
     Args:
         config: the settings, as `sslx.config.preset("digits-isoloss", steps=200)` makes them.
@@ -57,6 +57,7 @@ def pretrain(config: Config, *, out: str | Path | None = None, resume: bool = Fa
         ConfigError, DataError, FolderError: something about the settings, the data or the folder is wrong; nothing was lost.
         Divergence: the loss became NaN or infinite; the last good checkpoint is kept.
         OutOfMemory: the device has not enough memory; the message says what would fit.
+        ProcessError: another process could not read the data.
     """
     clock = time.perf_counter()
     parts = read_data(config, watch)
