@@ -13,7 +13,7 @@ from sslx.data._cache import cached, source
 from sslx.data._dataset import DataError, Dataset, Request
 from sslx.data._examples import SPLITS, Keys, write_splits
 
-LAYOUT = "PATH/*train*.array_record* (and *test*, if there is one)"
+LAYOUT = "PATH/*train*.array_record*, train a word of its own (and the same with test or validation, if there are any)"
 KEYS = Keys("image", "label", ())
 
 
