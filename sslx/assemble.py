@@ -45,6 +45,7 @@ def assemble(config: Config, progress: data.Progress | None = None) -> Parts:
     if config.batch_size > count:
         raise ConfigError(f"batch_size must be at most {count}, the training images of {config.dataset}, got {config.batch_size}")
     try:
+        lift = parallel.lift(config.parallel)
         parallel.check_divisible(config.batch_size, len(jax.devices()), config.micro_batches)
     except ValueError as error:
         raise ConfigError(str(error)) from None
@@ -57,7 +58,7 @@ def assemble(config: Config, progress: data.Progress | None = None) -> Parts:
     return Parts(
         dataset=dataset,
         method=config.build_method(),
-        lift=parallel.lift(config.parallel),
+        lift=lift,
         steps=steps,
         schedule=schedule,
         optimizer=optimizer,

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from jax.sharding import SingleDeviceSharding
 
 from sslx.folder import FolderError
+from sslx.parallel import host
+from sslx.processes import is_first
 from sslx.train import TrainState
 
 
@@ -20,7 +23,7 @@ class Checkpoints:
     """The checkpoints of one run folder, to be used as a context.
 
     A save is committed when the call returns: nothing is left to fail in another thread, and at eight saves in a run the overlap
-    with training would gain little.
+    with training would gain little. Only the first of several processes opens them, and calls the methods.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -32,14 +35,20 @@ class Checkpoints:
             ),
             best_fn=lambda metrics: metrics["validation"],
             enable_async_checkpointing=False,
+            create=False,  # orbax wants it so where one process alone writes
+            multiprocessing_options=ocp.options.MultiprocessingOptions(active_processes={0}),
         )
-        self._manager = ocp.CheckpointManager(self._folder, options=options)
+        self._manager: Any = None
+        if is_first():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._manager = ocp.CheckpointManager(self._folder, options=options)
 
     def __enter__(self) -> "Checkpoints":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._manager.close()
+        if self._manager is not None:
+            self._manager.close()
 
     @contextmanager
     def _refusing(self, what: str, remedy: str) -> Iterator[None]:
@@ -58,7 +67,7 @@ class Checkpoints:
         Raises:
             FolderError: the disk is full or cannot be written; checkpoints before this one stay.
         """
-        saved = ocp.args.Composite(state=ocp.args.StandardSave(stored(state)), inputs=ocp.args.JsonSave(inputs))
+        saved = ocp.args.Composite(state=ocp.args.StandardSave(host(jax.tree.map(bare, stored(state)))), inputs=ocp.args.JsonSave(inputs))
         with self._refusing("written", "make room there and go on with --resume"):
             self._manager.save(step, args=saved, metrics={"validation": validation})
 
@@ -85,9 +94,9 @@ class Checkpoints:
             FolderError: the checkpoint is damaged, or of another network.
         """
         abstract = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=SingleDeviceSharding(jax.devices()[0])), stored(like)
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=SingleDeviceSharding(jax.local_devices()[0])), stored(like)
         )
-        state = self._read(step, state=ocp.args.StandardRestore(abstract))["state"]
+        state = jax.tree.map(dressed, self._read(step, state=ocp.args.StandardRestore(abstract))["state"], stored(like))
         whole: Any = like
         return whole.replace(**state) if isinstance(like, TrainState) and isinstance(state, dict) else state
 
@@ -110,3 +119,18 @@ def stored(state: Any) -> Any:
     if isinstance(state, TrainState) and not state.probe:
         return {name: value for name, value in vars(state).items() if name != "probe"}
     return state
+
+
+def is_key(x: Any) -> bool:
+    """Whether an array, or what stands for one, holds typed keys."""
+    return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+
+
+def bare(x: Any) -> Any:
+    """Typed keys as numbers: on the host, from where orbax lets one of several processes write, there are no others."""
+    return jax.random.key_data(x) if is_key(x) else x
+
+
+def dressed(x: Any, like: Any) -> Any:
+    """Numbers as typed keys where `like` holds them; older checkpoints hold them as well."""
+    return jax.random.wrap_key_data(x) if is_key(like) and not is_key(x) else x

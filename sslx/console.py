@@ -20,12 +20,13 @@ def guarded(command: Callable[[], Any]) -> int:
     from sslx.data import DataError
     from sslx.folder import FolderError
     from sslx.memory import OutOfMemory
+    from sslx.processes import ProcessError
     from sslx.train import Divergence
 
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # orbax logs a traceback of what the one line says
     try:
         command()
-    except (ConfigError, DataError, FolderError, OutOfMemory) as error:
+    except (ConfigError, DataError, FolderError, OutOfMemory, ProcessError) as error:
         return complain(str(error))
     except Divergence as error:
         return complain(f"{error}; the last good checkpoint is kept", DIVERGED)
@@ -42,19 +43,30 @@ def complain(message: str, code: int = BAD_INPUT) -> int:
 
 def pretrain(options: PretrainOptions) -> None:
     """Train as the options say and print what came out."""
-    from sslx import run
+    from sslx import processes, run
     from sslx.options import to_config
     from sslx.progress import Watcher
 
+    if options.distributed:
+        processes.start()
     config = to_config(options)
     keep_compiled()
-    with Watcher() as watcher:
+    quiet = not processes.is_first()
+    with Watcher(quiet=quiet) as watcher:
         if options.seeds > 1:
             from sslx.seeds import pretrain_seeds
 
             summary = pretrain_seeds(config, options.seeds, out=options.out, resume=options.resume, watch=watcher.watch)
-            return print_result(summary, describe_seeds(summary), options.json)
-        summary = run.pretrain(config, out=options.out, resume=options.resume, watch=watcher.watch)
+            words = describe_seeds(summary)
+        else:
+            summary = run.pretrain(config, out=options.out, resume=options.resume, watch=watcher.watch)
+            words = describe_run(summary)
+    if not quiet:
+        print_result(summary, words, options.json)
+
+
+def describe_run(summary: dict[str, Any]) -> str:
+    """What came out of a run in words."""
     rows = {"trained encoder": summary, "random encoder": summary["baselines"]["random"], "raw pixels": summary["baselines"]["raw"]}
     lines = [
         f"{summary['method']} on {summary['dataset']}: {summary['steps']} steps, {summary['seconds']:.0f} s in all on {summary['device']}.",
@@ -62,7 +74,7 @@ def pretrain(options: PretrainOptions) -> None:
         f"The embedding has RankMe {summary['rankme']:.1f} and efficiency {summary['efficiency']:.3f}.",
         f"Everything is in {summary['run']}; open {summary['run']}/report.html.",
     ]
-    return print_result(summary, "\n".join(lines), options.json)
+    return "\n".join(lines)
 
 
 def keep_compiled() -> None:

@@ -21,6 +21,7 @@ from sslx.config import Config
 from sslx.feed import make_feed
 from sslx.flops import count_flops
 from sslx.folder import RunFolder
+from sslx.processes import on_first
 from sslx.train import TrainState, make_step, probe_accuracy, train
 
 LOG_EVERY = 20
@@ -29,7 +30,7 @@ Watch = Callable[[str, dict[str, Any]], None]
 
 
 class Recorder:
-    """Writes what one run gives at its events."""
+    """Writes what one run gives at its events, in the first process."""
 
     def __init__(self, config: Config, parts: Parts, run: RunFolder, checkpoints: Checkpoints, watch: Watch) -> None:
         self.config, self.parts, self.run, self.checkpoints, self.watch = config, parts, run, checkpoints, watch
@@ -47,12 +48,14 @@ class Recorder:
         self.watch("checkpoint", {"step": start, "state": state})
         return state
 
+    @on_first
     def log(self, step: int, metrics: dict[str, float]) -> None:
         """One line of metrics.jsonl."""
         record = {"step": step, "learning_rate": float(np.asarray(self.parts.schedule(step - 1))), **metrics}
         folders.append_lines(self.run.metrics, [record])
         self.watch("log", record)
 
+    @on_first
     def validate(self, step: int, state: TrainState) -> None:
         """One line of validation.jsonl and a checkpoint."""
         held = len(self.split.held)
@@ -64,6 +67,13 @@ class Recorder:
         self.watch("validation", record)
         self.checkpoints.save(step, state, self.inputs._asdict(), validation=record["validation_accuracy"])
         self.watch("checkpoint", {"step": step, "state": state})
+
+
+@on_first
+def begin(recorders: Sequence[Recorder], firsts: Sequence[TrainState]) -> tuple[int, list[TrainState]]:
+    """The step to start from, that of the last checkpoint or 0, and the states there."""
+    start = recorders[0].checkpoints.last() or 0
+    return start, [recorder.begin(first, start) for recorder, first in zip(recorders, firsts, strict=True)]
 
 
 def fit(parts: Parts, recorders: Sequence[Recorder], states: Sequence[TrainState], start: int) -> tuple[list[TrainState], dict[str, float]]:
@@ -90,9 +100,9 @@ def fit(parts: Parts, recorders: Sequence[Recorder], states: Sequence[TrainState
         per_epoch=feed.per_epoch,
         peak=speed.peak_flops(compute_dtype(config.precision) or jnp.float32),
     )
-    begin, last = time.perf_counter(), start
+    since, last = time.perf_counter(), start
     for event in train(program.call, state, stream, start=start, stop=steps, every=every, per_call=feed.per_call):
-        rates.append((event.step - last) / (time.perf_counter() - begin))
+        rates.append((event.step - last) / (time.perf_counter() - since))
         for lane, recorder in enumerate(recorders):
             if event.step % LOG_EVERY == 0 or event.step == steps:
                 metrics = {name: float(values[-1, lane]) for name, values in event.metrics.items()}
@@ -101,7 +111,7 @@ def fit(parts: Parts, recorders: Sequence[Recorder], states: Sequence[TrainState
             states = unstack(lift.unreplicate(event.state), lanes)
             for recorder, state in zip(recorders, states, strict=True):
                 recorder.validate(event.step, state)
-        begin, last = time.perf_counter(), event.step
+        since, last = time.perf_counter(), event.step
     return list(states), describe(steps_per_second=statistics.median(rates))
 
 

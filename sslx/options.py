@@ -8,6 +8,7 @@ from sslx.config import Config, ConfigError, at_least, one_of
 from sslx.folder import RunFolder
 from sslx.methods import METHODS
 from sslx.presets import PRESETS, preset
+from sslx.processes import on_first
 
 DEFAULT = "digits-isoloss"
 SAME_NAME = (
@@ -54,6 +55,9 @@ class PretrainOptions:
     """Read the images from disk while the device works; by default only where they would take half of its memory."""
     parallel: str | None = None
     """How to run on several devices: auto, jit or pmap."""
+    distributed: bool = False
+    """Join the other processes of the run: for a program that is started once per host (or device) by srun, mpirun or on a TPU pod, or with
+    JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID set."""
     checkpoint_every: int | None = None
     """Steps between checkpoints."""
     out: str | None = None
@@ -76,7 +80,7 @@ def to_config(options: PretrainOptions) -> Config:
     if options.stream:
         changes["feed"] = "stream"
     if options.resume and options.out and options.preset is None and options.method is None and options.seeds == 1:
-        saved = RunFolder(Path(options.out)).read_config()
+        saved = on_first(RunFolder(Path(options.out)).read_config)()
         return dataclasses.replace(saved, **changes)
     return preset(preset_name(options), **changes)
 

@@ -3,7 +3,7 @@
 A step function `(state, batch) -> (state, metrics)` is written once and lifted here in one of two ways. Under `jit` over a data
 mesh arrays are global and the step sees no axis; under `pmap` each device sees its share and the step reduces over `AXIS`. In
 both the state is replicated and the leading axis of the batch is split. Data that stay on the devices are replicated too, and the step
-takes its share of each batch there.
+takes its share of each batch there. Under `jit` the devices may be those of several processes, each of which has all host values.
 """
 
 from collections.abc import Callable
@@ -41,10 +41,12 @@ def lift(mode: str = "auto", devices: int | None = None) -> Lift:
     """The lift of that name over the first `devices` devices (all of them by default); "auto" means "jit".
 
     Raises:
-        ValueError: unknown mode, or more devices than there are.
+        ValueError: unknown mode, more devices than there are, or "pmap" with several processes.
     """
     if mode not in MODES:
         raise ValueError(f"parallel must be one of {', '.join(MODES)}, got {mode!r}")
+    if mode == "pmap" and jax.process_count() > 1:
+        raise ValueError(f"parallel pmap is for one process, there are {jax.process_count()}; use jit")
     found = jax.devices()
     if devices is not None and not 1 <= devices <= len(found):
         raise ValueError(f"devices must be between 1 and {len(found)}, got {devices}; only {len(found)} are visible to jax")
@@ -58,6 +60,13 @@ def copied(tree: Tree) -> Tree:
     return jax.tree.map(jnp.copy, tree)
 
 
+def put(tree: Any, sharding: NamedSharding) -> Any:
+    """A tree, all of which every process has, on the devices."""
+    if sharding.is_fully_addressable:
+        return jax.device_put(tree, sharding)
+    return jax.tree.map(lambda x: jax.make_array_from_callback(x.shape, sharding, lambda index: x[index]), tree)
+
+
 def _jit_lift(devices: list[Any]) -> Lift:
     # Auto axes: with the explicit ones that make_mesh defaults to, z_a.T @ z_b over a sharded batch is a sharding error.
     mesh = jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
@@ -65,10 +74,10 @@ def _jit_lift(devices: list[Any]) -> Lift:
     return Lift(
         axis_name=None,
         step=lambda step: jax.jit(step, donate_argnums=0, out_shardings=everywhere),
-        replicate=lambda state: jax.device_put(copied(state), everywhere),
-        shard=lambda batch: jax.device_put(batch, split),
-        unreplicate=copied,
-        place=lambda data: jax.device_put(data, everywhere),
+        replicate=lambda state: put(copied(state), everywhere),
+        shard=lambda batch: put(batch, split),
+        unreplicate=lambda state: copied(jax.tree.map(lambda x: x.addressable_data(0), state)),
+        place=lambda data: put(data, everywhere),
         share=lambda rows: jax.lax.with_sharding_constraint(rows, split),
     )
 

@@ -25,10 +25,11 @@ from sslx.checkpoint import Checkpoints
 from sslx.config import Config
 from sslx.data import Dataset
 from sslx.feed import check_feed, describe_feed
-from sslx.fit import SPECTRUM_IMAGES, Recorder, Watch, fit
+from sslx.fit import SPECTRUM_IMAGES, Recorder, Watch, begin, fit
 from sslx.folder import FolderError, RunFolder
 from sslx.memory import OutOfMemory, explain, is_exhausted
 from sslx.models import encoder
+from sslx.processes import on_all, on_first
 from sslx.report import render
 from sslx.train import TrainState, probe_accuracy
 
@@ -39,6 +40,8 @@ def silent(kind: str, record: dict[str, Any]) -> None:
 
 def pretrain(config: Config, *, out: str | Path | None = None, resume: bool = False, watch: Watch = silent) -> dict[str, Any]:
     """Train, evaluate and write a run folder.
+
+    After `jax.distributed.initialize` every process calls this; the first writes the folder and evaluates.
 
     Args:
         config: the settings, as `sslx.config.preset("digits-isoloss", steps=200)` makes them.
@@ -55,21 +58,23 @@ def pretrain(config: Config, *, out: str | Path | None = None, resume: bool = Fa
         ConfigError, DataError, FolderError: something about the settings, the data or the folder is wrong; nothing was lost.
         Divergence: the loss became NaN or infinite; the last good checkpoint is kept.
         OutOfMemory: the device has not enough memory; the message says what would fit.
+        ProcessError: another process could not read the data.
     """
-    begin = time.perf_counter()
+    clock = time.perf_counter()
     parts = read_data(config, watch)
-    run = folders.open_existing(out, config) if resume else folders.create(out, config)
-    return train_and_score(parts, [config], [run], watch, begin)[0]
+    run = on_first(folders.open_existing if resume else folders.create)(out, config)
+    return train_and_score(parts, [config], [run], watch, clock)[0]
 
 
+@on_all
 def read_data(config: Config, watch: Watch) -> Parts:
-    """The parts of a run; `watch` hears how many images have been read."""
+    """The parts of a run, which every process reads; `watch` hears how many images have been read."""
     parts = assemble(config, lambda done, total: watch("data", {"done": done, "total": total}))
     check_feed(config, parts.dataset)
     return parts
 
 
-def train_and_score(parts: Parts, configs: Sequence[Config], runs: Sequence[RunFolder], watch: Watch, begin: float) -> list[dict[str, Any]]:
+def train_and_score(parts: Parts, configs: Sequence[Config], runs: Sequence[RunFolder], watch: Watch, clock: float) -> list[dict[str, Any]]:
     """Train runs that differ in their seed side by side (a single one from its last checkpoint on), score them, write their folders."""
     firsts = [initial_state(config, inputs_of(parts.dataset), parts.optimizer) for config in configs]
     notes = (*parts.dataset.notes, describe_feed(configs[0], parts.dataset))
@@ -77,8 +82,7 @@ def train_and_score(parts: Parts, configs: Sequence[Config], runs: Sequence[RunF
     with contextlib.ExitStack() as stack:
         opened = [stack.enter_context(Checkpoints(run.checkpoints)) for run in runs]
         recorders = [Recorder(*each, watch) for each in zip(configs, [parts] * len(runs), runs, opened, strict=True)]
-        start = opened[0].last() or 0
-        states = [recorder.begin(first, start) for recorder, first in zip(recorders, firsts, strict=True)]
+        start, states = begin(recorders, firsts)
         try:
             states, speed = fit(parts, recorders, states, start)
         except jax.errors.JaxRuntimeError as error:
@@ -86,9 +90,23 @@ def train_and_score(parts: Parts, configs: Sequence[Config], runs: Sequence[RunF
                 raise OutOfMemory(explain(configs[0], parts)) from None
             raise
     watch("evaluate", {})
+    return score(parts, configs, runs, firsts, states, speed, clock)
+
+
+@on_first
+def score(
+    parts: Parts,
+    configs: Sequence[Config],
+    runs: Sequence[RunFolder],
+    firsts: Sequence[TrainState],
+    states: Sequence[TrainState],
+    speed: dict[str, float],
+    clock: float,
+) -> list[dict[str, Any]]:
+    """Summaries of trained runs that began at `clock`; they are written to their folders, with the reports."""
     summaries = []
     for config, run, first, state in zip(configs, runs, firsts, states, strict=True):
-        summary = {**summarise(config, parts, run, first, state), "speed": speed, "seconds": round(time.perf_counter() - begin, 1)}
+        summary = {**summarise(config, parts, run, first, state), "speed": speed, "seconds": round(time.perf_counter() - clock, 1)}
         folders.write_json(run.summary, summary)
         with folders.replacing(run.report) as temporary:
             temporary.write_text(render(summary, *report_material(config, parts, run, state)))

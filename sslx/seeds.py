@@ -15,6 +15,7 @@ import numpy as np
 from sslx import folder as folders
 from sslx.config import Config
 from sslx.fit import Watch
+from sslx.processes import on_first
 from sslx.run import pretrain, read_data, silent, train_and_score
 
 SIDE_BY_SIDE = ("mlp",)  # without convolutions, of which vmap makes ones with groups
@@ -45,11 +46,11 @@ def pretrain_seeds(
         raise folders.FolderError("--resume needs --out with the folder to go on with")
     configs = [dataclasses.replace(config, seed=config.seed + i) for i in range(count)]
     parts = read_data(config, watch)  # before anything is written
-    root = Path(out or "") if resume else folders.empty(out, config)
+    root = Path(out or "") if resume else on_first(folders.empty)(out, config)
     if resume or config.model not in SIDE_BY_SIDE:
         summaries = [go_on(each, root / f"seed{each.seed}", watch) for each in configs]
     else:
-        runs = [folders.create(root / f"seed{each.seed}", each) for each in configs]
+        runs = [on_first(folders.create)(root / f"seed{each.seed}", each) for each in configs]
         summaries = train_and_score(parts, configs, runs, watch, begin)
     result = {
         **{name: summaries[0][name] for name in ("preset", "method", "dataset", "steps", "versions", "device")},
@@ -59,17 +60,24 @@ def pretrain_seeds(
         **{name: spread([summary[name] for summary in summaries]) for name in AVERAGED if name in summaries[0]},
         "seconds": round(time.perf_counter() - begin, 1),
     }
-    folders.write_json(root / "summary.json", result)
+    on_first(folders.write_json)(root / "summary.json", result)
     return result
 
 
 def go_on(config: Config, path: Path, watch: Watch) -> dict[str, Any]:
     """The summary of the run at `path`, which is read, resumed or begun."""
+    summary, begun = look(config, path)
+    return summary or pretrain(config, out=path, resume=begun, watch=watch)
+
+
+@on_first
+def look(config: Config, path: Path) -> tuple[dict[str, Any] | None, bool]:
+    """The summary of the run at `path`, None where it is not finished, and whether it was begun."""
     run = folders.RunFolder(path)
-    if run.summary.exists():
-        folders.open_existing(path, config)
-        return json.loads(run.summary.read_text())
-    return pretrain(config, out=path, resume=run.config.exists(), watch=watch)
+    if not run.summary.exists():
+        return None, run.config.exists()
+    folders.open_existing(path, config)
+    return json.loads(run.summary.read_text()), True
 
 
 def spread(values: Sequence[Any]) -> dict[str, Any]:

@@ -70,3 +70,27 @@ def stl10_members():
         images[name] = np.random.default_rng(seed).integers(0, 256, (count, 96, 96, 3)).astype(np.uint8)
         members[f"stl10_binary/{name}"] = b"".join(image.transpose(2, 1, 0).tobytes() for image in images[name])
     return members | {"stl10_binary/train_y.bin": bytes([1, 10, 5, 5]), "stl10_binary/test_y.bin": bytes([2, 3, 10])}, images
+
+
+def png(pixels):
+    """The bytes of an image file."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def write_records(path, labels, seed=0):
+    """An ArrayRecord file of tf.train.Examples, one random picture per label (None leaves the label out); returns the pictures."""
+    from array_record.python.array_record_module import ArrayRecordWriter
+    from tensorflow_datasets.proto import tf_example_pb2
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer, pictures = ArrayRecordWriter(str(path), "group_size:1"), [picture(seed + i) for i in range(len(labels))]
+    for pixels, label in zip(pictures, labels, strict=True):
+        example = tf_example_pb2.Example()
+        example.features.feature["image"].bytes_list.value.append(png(pixels))
+        if label is not None:
+            example.features.feature["label"].int64_list.value.append(label)
+        writer.write(example.SerializeToString())
+    writer.close()
+    return pictures

@@ -2,10 +2,12 @@
 
 import resource
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from sslx import checkpoint
 from sslx.checkpoint import Checkpoints
 from sslx.folder import FolderError
 
@@ -22,6 +24,18 @@ def checkpoints(tmp_path):
 def test_a_state_and_its_inputs_come_back(checkpoints):
     np.testing.assert_array_equal(checkpoints.restore(1, STATE)["big"], STATE["big"])
     assert checkpoints.inputs(1) == {"classes": 10}
+
+
+@pytest.mark.parametrize("form", ["numbers", "typed keys, as they were written before"])
+def test_typed_keys_come_back(form, checkpoints, monkeypatch):
+    state = {"key": jax.random.key(7), "w": jnp.arange(3.0)}
+    if form != "numbers":
+        monkeypatch.setattr(checkpoint, "host", lambda tree: tree)
+        monkeypatch.setattr(checkpoint, "bare", lambda x: x)
+    checkpoints.save(2, state, {}, validation=0.5)
+    back = checkpoints.restore(2, jax.eval_shape(lambda: state))["key"]
+    assert back.dtype == state["key"].dtype
+    np.testing.assert_array_equal(jax.random.key_data(back), jax.random.key_data(state["key"]))
 
 
 def test_a_full_disk_leaves_the_earlier_checkpoint_and_nothing_half_written(checkpoints, tmp_path):

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from sslx.data._arrayrecord import arrayrecord
 from sslx.data._cache import cache_root as cache_root
 from sslx.data._cifar import cifar10, cifar100
 from sslx.data._dataset import DataError as DataError, Dataset as Dataset, Progress as Progress, Request
@@ -25,6 +26,7 @@ DATASETS: dict[str, Callable[[Request], Dataset]] = {
     "stl10": stl10,
     "folder:PATH": folder,
     "npz:PATH": npz,
+    "arrayrecord:PATH": arrayrecord,
     "tfds:NAME": tfds,
 }
 """The one table of data sets. The archives of CIFAR and STL-10 and what tensorflow-datasets prepared lie in the data directory."""

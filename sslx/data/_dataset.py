@@ -68,3 +68,16 @@ def check_labels(where: str, labels: np.ndarray, classes: int, *, lowest: int = 
         raise DataError(f"{where} has labels from {low} to {high}, wanted {lowest} to {classes - 1}; correct the labels")
     if len(np.unique(labels[labels >= 0])) < 2:
         raise DataError(f"{where} holds labels of less than two classes; at least two are wanted to evaluate the features")
+
+
+def number_classes(where: str, labels: np.ndarray) -> tuple[str, ...]:
+    """Class names "0", "1", ... up to the largest label; raise DataError unless each of them has an image and there are two at least."""
+    count = int(labels.max(initial=-1)) + 1
+    check_labels(where, labels, max(count, 1), lowest=-1)
+    present = np.unique(labels[labels >= 0])
+    if len(present) < count:
+        missing = np.setdiff1d(np.arange(min(count, len(present) + 1)), present)[0]
+        raise DataError(
+            f"{where}: class {missing} has no images, though labels go up to {count - 1}; number the classes from 0 without gaps"
+        )
+    return tuple(map(str, range(count)))

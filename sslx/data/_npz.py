@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sslx.data._dataset import DataError, Dataset, Request, check_labels, stratified_split
+from sslx.data._dataset import DataError, Dataset, Request, check_labels, number_classes, stratified_split
 
 
 def npz(request: Request) -> Dataset:
@@ -21,7 +21,8 @@ def npz(request: Request) -> Dataset:
                 f"{path} has no array {name!r} (but {', '.join(arrays) or 'none'}); save it with np.savez(path, images=..., labels=...)"
             )
     images, labels = images_of(path, "images", arrays), labels_of(path, "labels", arrays)
-    classes = check_classes(path, images, labels)
+    check_pair(path, "images", images, labels)
+    classes = number_classes(f"{path}: labels", labels)
     if "test_images" not in arrays:
         train, test = stratified_split(labels, classes)
         notes = (f"there are no test_images: a fifth of every class, {len(test)} images, is held out for testing",)
@@ -74,17 +75,3 @@ def check_pair(path: Path, name: str, images: np.ndarray, labels: np.ndarray) ->
     """Raise DataError unless there is one label per image."""
     if len(images) != len(labels):
         raise DataError(f"{path}: {len(images)} {name} have {len(labels)} labels; give every image one label, -1 if it has none")
-
-
-def check_classes(path: Path, images: np.ndarray, labels: np.ndarray) -> tuple[str, ...]:
-    """Class names "0", "1", ...; every class between the smallest and the largest label has an image."""
-    check_pair(path, "images", images, labels)
-    count = int(labels.max()) + 1
-    check_labels(f"{path}: labels", labels, max(count, 1), lowest=-1)
-    present = np.unique(labels[labels >= 0])
-    if len(present) < count:
-        missing = np.setdiff1d(np.arange(min(count, len(present) + 1)), present)[0]
-        raise DataError(
-            f"{path}: class {missing} has no images, though labels go up to {count - 1}; number the classes from 0 without gaps"
-        )
-    return tuple(map(str, range(count)))

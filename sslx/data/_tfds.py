@@ -8,26 +8,14 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-
-from sslx.data._cache import Facts, cached, source, write_images
-from sslx.data._dataset import DataError, Dataset, Request, check_labels, stratified_split
-from sslx.data._decode import Header, common_size, decode, in_parallel, probe
+from sslx.data._cache import Facts, cached, source
+from sslx.data._dataset import DataError, Dataset, Request
+from sslx.data._examples import SPLITS, Keys, write_splits
 
 INFO = "dataset_info.json"
-SPLITS = {"train": ("train",), "test": ("test", "validation"), "unlabelled": ("unlabelled", "unlabeled")}
-
-
-class Keys(NamedTuple):
-    """Names of the features that hold the image and the label, and of the classes."""
-
-    image: str
-    label: str
-    classes: tuple[str, ...]
 
 
 def tfds_root(data_dir: Path | None) -> Path:
@@ -97,28 +85,7 @@ def write(out: Path, path: Path, request: Request) -> Facts:
     """Write the arrays of a prepared data set into the cache folder `out`."""
     with quiet():
         splits, keys = open_splits(path)
-        headers, labels = [], {}
-        for part, data in splits.items():
-            read = list(in_parallel(partial(label_and_header, path, data, keys), range(len(data))))
-            headers += [header for _, header in read]
-            labels[part] = np.array([label for label, _ in read], np.int32)
-            if part in ("train", "test"):
-                check_labels(f"{path}, {part}", labels[part], len(keys.classes), lowest=-1)
-        size, notes = common_size(headers)
-        rows = {part: np.arange(len(data)) for part, data in splits.items()}
-        if "test" not in splits:
-            splits["test"], labels["test"] = splits["train"], labels["train"]
-            rows["train"], rows["test"] = stratified_split(labels["train"], keys.classes)
-            notes += (f"there is no test split: a fifth of every class, {len(rows['test'])} images, is held out for testing",)
-        for part, data in splits.items():
-            chosen = rows[part].tolist()
-            images = in_parallel(
-                partial(pixels, path, data, keys, size), chosen, lambda done, chosen=chosen: request.progress(done, len(chosen))
-            )
-            write_images(out / f"{part}_images.npy", (len(chosen), *size, 3), images)
-            if part != "unlabelled":
-                np.save(out / f"{part}_labels.npy", labels[part][rows[part]])
-    return Facts(keys.classes, notes)
+        return write_splits(out, path, request, splits, keys)
 
 
 def open_splits(path: Path) -> tuple[dict[str, Sequence[Any]], Keys]:
@@ -139,18 +106,3 @@ def open_splits(path: Path) -> tuple[dict[str, Sequence[Any]], Keys]:
             f"{path} is no prepared set of labelled images with a train split ({type(error).__name__}: {error}); "
             f"prepare it again with sslx.data.prepare"
         ) from None
-
-
-def label_and_header(path: Path, data: Sequence[Any], keys: Keys, row: int) -> tuple[int, Header]:
-    """The label and the header of one image."""
-    try:
-        example = data[row]
-        label, image = int(example[keys.label]), bytes(example[keys.image])
-    except Exception as error:  # damaged records may raise anything
-        raise DataError(f"{path} is damaged at example {row} ({error}); prepare it again with sslx.data.prepare") from None
-    return label, probe(f"{path}: image {row}", image)
-
-
-def pixels(path: Path, data: Sequence[Any], keys: Keys, size: tuple[int, int], row: int) -> np.ndarray:
-    """One decoded image."""
-    return decode(f"{path}: image {row}", size, data[row][keys.image])

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from data_builders import cifar10_members, cifar100_members, picture, stl10_members, tar_bytes, write_folder
+from record_cases import RECORDS
 from sslx import data
 
 
@@ -244,7 +245,9 @@ ARCHIVES = {
 }
 
 CASES = {
-    f"{room}: {name}": case for room, cases in (("folder", FOLDERS), ("npz", ARRAYS), ("archive", ARCHIVES)) for name, case in cases.items()
+    f"{room}: {name}": case
+    for room, cases in (("folder", FOLDERS), ("npz", ARRAYS), ("archive", ARCHIVES), ("arrayrecord", RECORDS))
+    for name, case in cases.items()
 }
 
 

@@ -1,0 +1,75 @@
+"""ArrayRecord files: PATH/*train*.array_record* and PATH/*test*.array_record*, the test part optional, read without TensorFlow.
+
+A record is a serialised tf.train.Example with the features "image" (the bytes of a PNG, JPEG or WebP file) and "label" (a whole number
+from 0), as tensorflow-datasets and most converters write it.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sslx.data._cache import cached, source
+from sslx.data._dataset import DataError, Dataset, Request
+from sslx.data._examples import SPLITS, Keys, write_splits
+
+LAYOUT = "PATH/*train*.array_record*, train a word of its own (and the same with test or validation, if there are any)"
+KEYS = Keys("image", "label", ())
+
+
+class Records(Sequence[dict[str, Any]]):
+    """The examples of some ArrayRecord files by number, {"image": bytes, "label": int}."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        from array_record.python.array_record_data_source import ArrayRecordDataSource
+        from tensorflow_datasets.proto import tf_example_pb2
+
+        messages: Any = tf_example_pb2
+        self.source, self.parse = ArrayRecordDataSource([str(path) for path in paths]), messages.Example.FromString
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, row: Any) -> Any:
+        features = self.parse(self.source[row]).features.feature
+        found = {"image": features["image"].bytes_list.value, "label": features["label"].int64_list.value}
+        for name, value in found.items():
+            if len(value) != 1:
+                raise ValueError(f"it has no {name}, wanted a tf.train.Example with an encoded image and a whole number as label")
+        return {name: value[0] for name, value in found.items()}
+
+
+def arrayrecord(request: Request) -> Dataset:
+    """Read `arrayrecord:PATH`.
+
+    Raises:
+        DataError: the directory or files in it are missing, or a record cannot be used.
+    """
+    root = Path(request.argument).expanduser()
+    if not root.is_dir():
+        raise DataError(f"{root} is not a directory; give one with the files {LAYOUT}")
+    files = {part: next(filter(None, (files_of(root, name) for name in SPLITS[part])), []) for part in ("train", "test")}
+    if not files["train"]:
+        raise DataError(f"{root} has no ArrayRecord files of a training split; the files {LAYOUT} are wanted")
+    sources = [source(path) for paths in files.values() for path in paths]
+    return cached(request.name, sources, lambda out: write_splits(out, root, request, open_files(files), KEYS))
+
+
+def files_of(root: Path, split: str) -> list[Path]:
+    """The ArrayRecord files whose name has the split as a word."""
+    word = re.compile(rf"(^|[-_.]){split}[-_.].*array_?record")
+    return sorted(path for path in root.iterdir() if path.is_file() and word.search(path.name))
+
+
+def open_files(files: dict[str, list[Path]]) -> dict[str, Sequence[Any]]:
+    """The examples of each split that has files."""
+    found: dict[str, Any] = {}
+    for part, paths in files.items():
+        try:
+            if paths:
+                found[part] = Records(paths)
+        except ImportError as error:
+            raise DataError(f"{paths[0]} cannot be read without {error.name}; pip install tensorflow-datasets array-record") from None
+        except Exception as error:  # whatever the reader meets in files of another kind
+            raise DataError(f"{paths[0]} or a file beside it is no ArrayRecord file or is cut short ({error}); write it again") from None
+    return found

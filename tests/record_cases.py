@@ -1,0 +1,49 @@
+"""Bad ArrayRecord files, for the table in data/test_bad_input.py: what builds them in a folder, and the message."""
+
+from data_builders import write_records
+
+
+def records(labels=(0, 1) * 4, *, test=(), change=None):
+    """A case with these labels, whose training file is changed as bytes."""
+
+    def build(root):
+        path = root / "set/train.array_record"
+        write_records(path, labels)
+        if test:
+            write_records(root / "set/test.array_record", test)
+        if change:
+            path.write_bytes(change(path.read_bytes()))
+        return f"arrayrecord:{root}/set"
+
+    return build
+
+
+def flipped(content, at):
+    return content[:at] + bytes([content[at] ^ 255]) + content[at + 1 :]
+
+
+RECORDS = {
+    "no directory": (
+        lambda root: f"arrayrecord:{root}/none",
+        r"none is not a directory; give one with the files PATH/\*train\*\.array_record",
+    ),
+    "no files": (lambda root: f"arrayrecord:{root}", r"data has no ArrayRecord files of a training split; the files PATH/\*train\*"),
+    "no records": (records([]), r"set, train holds no images; at least two classes with images are wanted"),
+    "another file": (
+        records(change=lambda content: b"text"),
+        r"set/train\.array_record or a file beside it is no ArrayRecord file or is cut short \(.+\); write it again",
+    ),
+    "cut short": (records(change=lambda content: content[:-100]), r"is no ArrayRecord file or is cut short \(.+\); write it again"),
+    "damaged record": (
+        records(change=lambda content: flipped(content, content.find(b"PNG"))),
+        r"set is damaged at example 0 \(.*hash mismatch.*\); write it again",
+    ),
+    "no label": (
+        records([0, 1, None, 1]),
+        r"set is damaged at example 2 \(it has no label, wanted a tf\.train\.Example with an encoded image and a whole number as label\)",
+    ),
+    "one class": (records([0, 0, 0]), r"set, train holds labels of less than two classes; at least two are wanted"),
+    "low label": (records([0, 1, -2]), r"set, train has labels from -2 to 1, wanted -1 to 1; correct the labels"),
+    "gap": (records([0, 2, 2**40]), r"set, train: class 1 has no images, though labels go up to 2147483647; number the classes from 0"),
+    "test label": (records(test=[0, 2]), r"set, test has labels from 0 to 2, wanted -1 to 1; correct the labels"),
+}
