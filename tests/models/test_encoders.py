@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sslx.models import ENCODERS, BasicBlock, BottleneckBlock, ConvNet, ResNet, encoder
-from sslx.models._convnet import convolve
+from sslx.models._layers import PatchConv, convolve_on_cpu
 
 # torchvision counts 11,689,512 / 21,797,672 / 25,557,032 with a classifier of 1,000 classes: minus its weights and biases.
 TORCHVISION = {
@@ -137,7 +137,8 @@ def test_the_fast_convolution_has_the_derivatives_of_the_plain_one(stride):
 
         return jax.jit(everything)(x, kernel, dx, dkernel)
 
-    for found, wanted in zip(*map(jax.tree.leaves, map(derivatives, (lambda x, kernel: convolve(x, kernel, stride), plain))), strict=True):
+    both = map(derivatives, (lambda x, kernel: convolve_on_cpu(x, kernel, stride), plain))
+    for found, wanted in zip(*map(jax.tree.leaves, both), strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-10, atol=1e-12)
 
 
@@ -149,3 +150,19 @@ def test_zero_init_residual_starts_a_block_as_its_shortcut(block):
         module = block(width, 1, zero, {"dtype": None, "axis_name": None, "momentum": 0.9})
         out, _ = jax.jit(partial(module.init_with_output, train=True))(jax.random.key(0, impl="unsafe_rbg"), images)
         assert np.array_equal(out, jax.nn.relu(images)) == zero
+
+
+def test_an_accelerator_takes_the_compilers_own_derivative(monkeypatch):
+    module, x = PatchConv(4, 2), jax.random.normal(jax.random.key(0), (2, 5, 5, 3))
+    params = module.init(jax.random.key(1), x)
+
+    def gradient_and_program():
+        gradient = jax.grad(lambda p: jnp.sum(jnp.sin(module.apply(p, x))))  # pyright: ignore[reportArgumentType]
+        return gradient(params), str(jax.make_jaxpr(gradient)(params))
+
+    on_cpu, with_products = gradient_and_program()
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    elsewhere, without = gradient_and_program()
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5), elsewhere, on_cpu)
+    assert "dot_general" in with_products
+    assert "dot_general" not in without
