@@ -19,6 +19,7 @@ from matplotlib import pyplot as plt
 
 import _script
 from runs import digits_run
+from sslx.presets import preset
 
 FIRST = ("isoloss", "vicreg", "barlow_twins", "simclr", "byol", "simsiam", "directpred", "directcopy", "supervised")
 SECOND = (
@@ -48,7 +49,8 @@ def table(methods: Sequence[str], seeds: dict[str, int], **changes: Any) -> list
     """One row per method, then the random encoders and raw pixels."""
     rows, random, raw = [], [], None
     for method in methods:
-        summaries = [digits_run(method, seed, **changes) for seed in range(seeds.get(method, 3))]
+        settings = {"steps": preset(f"digits-{method}").steps, **changes}
+        summaries = [digits_run(method, seed, **settings) for seed in range(seeds.get(method, 3))]
         ranks = [s["rankme"] for s in summaries]
         rows.append({**score_row(method, summaries), "RankMe": min(ranks), "seconds": max(s["seconds"] for s in summaries)})
         random = max(random, [s["baselines"]["random"] for s in summaries], key=len)
