@@ -75,6 +75,21 @@ def test_features_in_very_different_units_and_strongly_correlated_take_few_steps
     assert all(np.abs(result.jac).max() < 10 * TOLERANCE for result in solved)
 
 
+def test_the_slope_handed_to_the_solver_is_that_of_its_objective(monkeypatch):
+    checked = []
+
+    def check(objective, start, **kwargs):
+        v, way = np.random.default_rng(2).normal(size=(2, len(start)))
+        (after, _), (before, _) = objective(v + 1e-6 * way), objective(v - 1e-6 * way)
+        checked.append(objective(v)[1] @ way == pytest.approx((after - before) / 2e-6, rel=1e-6))
+        return minimize(objective, start, **kwargs)
+
+    minimize = _logistic.minimize
+    monkeypatch.setattr(_logistic, "minimize", check)
+    logistic(X, Y, STRENGTHS)
+    assert checked == [True, True]
+
+
 def test_the_cross_entropy_is_summed_over_all_rows_in_blocks(monkeypatch):
     monkeypatch.setattr(_logistic, "BLOCK", 7 * X.shape[1])
     rng = np.random.default_rng(1)
