@@ -113,5 +113,5 @@ def initial_state(config: Config, inputs: Inputs, optimizer: optax.GradientTrans
 
 
 def encoder_variables(state: TrainState) -> dict[str, Any]:
-    """The variables of the encoder alone."""
-    return {"params": state.params["encoder"], "batch_stats": state.batch_stats.get("encoder", {})}
+    """The variables of the encoder alone, not bound to the devices of the training, so that one compiled program takes all encoders."""
+    return jax.device_put(parallel.host({"params": state.params["encoder"], "batch_stats": state.batch_stats.get("encoder", {})}))

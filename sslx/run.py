@@ -7,7 +7,7 @@ import contextlib
 import platform
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -143,7 +143,7 @@ def report_material(config: Config, parts: Parts, run: RunFolder, state: TrainSt
         folders.read_lines(run.metrics),
         folders.read_lines(run.validation),
         np.concatenate([sample[None], views]),
-        evaluate.extract(frozen(config), encoder_variables(state), dataset.test_images),
+        evaluate.extract(frozen(config.model), encoder_variables(state), dataset.test_images),
         dataset.test_labels,
         dataset.classes,
     )
@@ -161,13 +161,14 @@ def score_encoder(config: Config, dataset: Dataset, state: TrainState) -> dict[s
 
 def encode(config: Config, dataset: Dataset, variables: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """Features of the training and the test images."""
-    apply = frozen(config)
+    apply = frozen(config.model)
     return evaluate.extract(apply, variables, dataset.train_images), evaluate.extract(apply, variables, dataset.test_images)
 
 
-def frozen(config: Config) -> Callable[..., Array]:
-    """The encoder in inference mode, `(variables, images) -> features`, jitted."""
-    return evaluate.jitted(partial(encoder(config.model).apply, train=False))
+@cache
+def frozen(model: str) -> Callable[..., Array]:
+    """The encoder of that name in inference mode, `(variables, images) -> features`, jitted; always the same, to be compiled once."""
+    return evaluate.jitted(partial(encoder(model).apply, train=False))
 
 
 def assess(run: str | Path, parts: tuple[str, ...], *, save_to: str | None = None) -> dict[str, Any]:
@@ -206,7 +207,7 @@ def load(run: str | Path) -> tuple[Callable[..., Array], dict[str, Any]]:
         FolderError: the folder holds no run, or a run without a checkpoint.
     """
     config, state = load_state(run)
-    return frozen(config), encoder_variables(state)
+    return frozen(config.model), encoder_variables(state)
 
 
 def load_state(run: str | Path) -> tuple[Config, TrainState]:
