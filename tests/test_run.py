@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sslx import cli, data, evaluate, folder, run
+from sslx import cli, data, evaluate, folder, parallel, run
 from sslx.evaluate import _few_label
 from sslx.methods import METHODS
 from sslx.presets import preset
@@ -63,6 +63,17 @@ def test_the_folder_holds_what_it_promises(finished):
 def test_a_source_tree_that_is_not_installed_knows_its_version(monkeypatch):
     monkeypatch.setattr(run, "version", lambda name: {"sslx": None}.get(name, "1.0") or pytest.fail("asked for an installed sslx"))
     assert run.provenance()["versions"]["sslx"] == "0.1.0"
+
+
+def test_one_compiled_program_serves_encoders_before_and_after_training(finished):
+    out, _, _ = finished
+    _, state = run.load_state(out)
+    apply, images = run.frozen("mlp"), np.zeros((3, 8, 8, 1), np.uint8)
+    apply(run.encoder_variables(state), images)
+    programs = apply._cache_size()  # pyright: ignore[reportFunctionMemberAccess]
+    assert run.frozen("mlp") is apply
+    apply(run.encoder_variables(parallel.lift("jit", 2).replicate(state)), images)
+    assert apply._cache_size() == programs  # pyright: ignore[reportFunctionMemberAccess]
 
 
 def test_the_summary_has_the_protocol_for_encoder_and_baselines(finished):
