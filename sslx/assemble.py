@@ -1,12 +1,15 @@
-"""From a config to the things it names: data, method, network, optimiser, placement, and the state at step 0."""
+"""From a config to the things it names: data, method, network, optimiser, placement, the state at step 0; and a state's frozen parts."""
 
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax import Array
 
-from sslx import data, parallel
+from sslx import data, evaluate, parallel
 from sslx.config import Config, ConfigError
 from sslx.data import Dataset
 from sslx.methods import HeadSize, Method
@@ -60,7 +63,7 @@ def assemble(config: Config, progress: data.Progress | None = None) -> Parts:
         method=config.build_method(),
         lift=lift,
         steps=steps,
-        schedule=schedule,
+        schedule=jax.jit(schedule),
         optimizer=optimizer,
     )
 
@@ -112,6 +115,17 @@ def initial_state(config: Config, inputs: Inputs, optimizer: optax.GradientTrans
     )
 
 
-def encoder_variables(state: TrainState) -> dict[str, Any]:
-    """The variables of the encoder alone, not bound to the devices of the training, so that one compiled program takes all encoders."""
-    return jax.device_put(parallel.host({"params": state.params["encoder"], "batch_stats": state.batch_stats.get("encoder", {})}))
+def variables_of(state: TrainState, part: str = "encoder") -> dict[str, Any]:
+    """The variables of the "encoder" or the "projector", free of the devices of the training, so that one program takes all of them."""
+    return jax.device_put(parallel.host({"params": state.params[part], "batch_stats": state.batch_stats.get(part, {})}))
+
+
+@cache
+def frozen_encoder(model: str) -> Callable[..., Array]:
+    """The encoder of that name in inference mode, `(variables, images) -> features`, jitted; always the same, to be compiled once."""
+    return evaluate.jitted(partial(encoder(model).apply, train=False))
+
+
+def frozen_projector(config: Config, inputs: Inputs) -> Callable[..., Array]:
+    """The projector in inference mode, `(variables, features) -> embeddings`, jitted."""
+    return evaluate.jitted(partial(build_network(config, inputs).projector.apply, train=False))

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sslx import evaluate, folder as folders, speed
-from sslx.assemble import Parts, build_network, compute_dtype, inputs_of
+from sslx.assemble import Parts, build_network, compute_dtype, frozen_encoder, frozen_projector, inputs_of, variables_of
 from sslx.augment import RECIPES
 from sslx.checkpoint import Checkpoints
 from sslx.config import Config
@@ -38,7 +38,7 @@ class Recorder:
         self.split = evaluate.validation_split(parts.dataset.train_labels)
         rows = evaluate.monitored(self.split)
         self.images, self.labels = parts.dataset.train_images[rows], parts.dataset.train_labels[rows]
-        self.embed = evaluate.jitted(build_network(config, self.inputs).apply)
+        self.project = frozen_projector(config, self.inputs)
 
     def begin(self, first: TrainState, start: int) -> TrainState:
         """The state to start from, that of the checkpoint at step `start` or `first`; later records of an earlier start are dropped."""
@@ -59,7 +59,8 @@ class Recorder:
     def validate(self, step: int, state: TrainState) -> None:
         """One line of validation.jsonl and a checkpoint."""
         held = len(self.split.held)
-        features, z, _ = evaluate.extract(self.embed, {"params": state.params, "batch_stats": state.batch_stats}, self.images)
+        features = evaluate.extract(frozen_encoder(self.config.model), variables_of(state), self.images)
+        z = evaluate.extract(self.project, variables_of(state, "projector"), features)
         record = {"step": step, **evaluate.monitor(features, z, self.labels, held)}
         if state.probe:
             record["online_accuracy"] = probe_accuracy(state.probe, features[:held], self.labels[:held])

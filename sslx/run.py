@@ -7,7 +7,7 @@ import contextlib
 import platform
 import time
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from jax import Array
 
 import sslx
 from sslx import data, evaluate, folder as folders
-from sslx.assemble import Inputs, Parts, assemble, build_network, encoder_variables, initial_state, inputs_of
+from sslx.assemble import Inputs, Parts, assemble, frozen_encoder, frozen_projector, initial_state, inputs_of, variables_of
 from sslx.augment import RECIPES, make_views
 from sslx.checkpoint import Checkpoints
 from sslx.config import Config
@@ -28,7 +28,6 @@ from sslx.feed import check_feed, describe_feed
 from sslx.fit import SPECTRUM_IMAGES, Recorder, Watch, begin, fit
 from sslx.folder import FolderError, RunFolder
 from sslx.memory import OutOfMemory, explain, is_exhausted
-from sslx.models import encoder
 from sslx.processes import on_all, on_first
 from sslx.report import render
 from sslx.train import TrainState, probe_accuracy
@@ -127,7 +126,7 @@ def summarise(config: Config, parts: Parts, run: RunFolder, first: TrainState, s
         "steps": parts.steps,
         **score_encoder(config, dataset, state),
         "baselines": {
-            "random": evaluate.evaluate(*encode(config, dataset, encoder_variables(first)), dataset),
+            "random": evaluate.evaluate(*encode(config, dataset, first), dataset),
             "raw": evaluate.evaluate(*pixels, dataset),
         },
         **provenance(),
@@ -143,7 +142,7 @@ def report_material(config: Config, parts: Parts, run: RunFolder, state: TrainSt
         folders.read_lines(run.metrics),
         folders.read_lines(run.validation),
         np.concatenate([sample[None], views]),
-        evaluate.extract(frozen(config.model), encoder_variables(state), dataset.test_images),
+        evaluate.extract(frozen_encoder(config.model), variables_of(state), dataset.test_images),
         dataset.test_labels,
         dataset.classes,
     )
@@ -151,24 +150,16 @@ def report_material(config: Config, parts: Parts, run: RunFolder, state: TrainSt
 
 def score_encoder(config: Config, dataset: Dataset, state: TrainState) -> dict[str, Any]:
     """The accuracies of the trained encoder and its online probe, and RankMe and efficiency of the embedding of the training images."""
-    network = build_network(config, inputs_of(dataset))
-    variables = {"params": state.params, "batch_stats": state.batch_stats}
-    _, z, _ = evaluate.extract(evaluate.jitted(network.apply), variables, dataset.train_images[:SPECTRUM_IMAGES])
-    arrays = encode(config, dataset, encoder_variables(state))
+    arrays = encode(config, dataset, state)
+    z = evaluate.extract(frozen_projector(config, inputs_of(dataset)), variables_of(state, "projector"), arrays[0][:SPECTRUM_IMAGES])
     online = {"online_accuracy": probe_accuracy(state.probe, arrays[1], dataset.test_labels)} if state.probe else {}
     return {**evaluate.evaluate(*arrays, dataset), **online, **evaluate.embedding_scores(z)}
 
 
-def encode(config: Config, dataset: Dataset, variables: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+def encode(config: Config, dataset: Dataset, state: TrainState) -> tuple[np.ndarray, np.ndarray]:
     """Features of the training and the test images."""
-    apply = frozen(config.model)
+    apply, variables = frozen_encoder(config.model), variables_of(state)
     return evaluate.extract(apply, variables, dataset.train_images), evaluate.extract(apply, variables, dataset.test_images)
-
-
-@cache
-def frozen(model: str) -> Callable[..., Array]:
-    """The encoder of that name in inference mode, `(variables, images) -> features`, jitted; always the same, to be compiled once."""
-    return evaluate.jitted(partial(encoder(model).apply, train=False))
 
 
 def assess(run: str | Path, parts: tuple[str, ...], *, save_to: str | None = None) -> dict[str, Any]:
@@ -184,7 +175,7 @@ def assess(run: str | Path, parts: tuple[str, ...], *, save_to: str | None = Non
     """
     config, state = load_state(run)
     dataset = data.load(config.dataset, data_dir=config.data_dir)
-    arrays = encode(config, dataset, encoder_variables(state))
+    arrays = encode(config, dataset, state)
     if save_to is not None:
         split: dict[str, Any] = {
             "features": arrays[0],
@@ -207,7 +198,7 @@ def load(run: str | Path) -> tuple[Callable[..., Array], dict[str, Any]]:
         FolderError: the folder holds no run, or a run without a checkpoint.
     """
     config, state = load_state(run)
-    return frozen(config.model), encoder_variables(state)
+    return frozen_encoder(config.model), variables_of(state)
 
 
 def load_state(run: str | Path) -> tuple[Config, TrainState]:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import DTypeLike
 
 from sslx.train import Batch
@@ -37,7 +38,7 @@ def peak_flops(dtype: DTypeLike) -> float:
     The numbers are random: a GPU multiplies ones faster, since fewer of its transistors switch.
     """
     size = 1024 if jax.default_backend() == "cpu" else 8192
-    x = jax.random.normal(jax.random.key(0), (size, size), dtype)
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((size, size), np.float32), dtype)
     product = jax.jit(jnp.matmul)
     product(x, x).block_until_ready()
     seconds = []

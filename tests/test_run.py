@@ -68,11 +68,11 @@ def test_a_source_tree_that_is_not_installed_knows_its_version(monkeypatch):
 def test_one_compiled_program_serves_encoders_before_and_after_training(finished):
     out, _, _ = finished
     _, state = run.load_state(out)
-    apply, images = run.frozen("mlp"), np.zeros((3, 8, 8, 1), np.uint8)
-    apply(run.encoder_variables(state), images)
+    apply, images = run.frozen_encoder("mlp"), np.zeros((3, 8, 8, 1), np.uint8)
+    apply(run.variables_of(state), images)
     programs = apply._cache_size()  # pyright: ignore[reportFunctionMemberAccess]
-    assert run.frozen("mlp") is apply
-    apply(run.encoder_variables(parallel.lift("jit", 2).replicate(state)), images)
+    assert run.frozen_encoder("mlp") is apply
+    apply(run.variables_of(parallel.lift("jit", 2).replicate(state)), images)
     assert apply._cache_size() == programs  # pyright: ignore[reportFunctionMemberAccess]
 
 

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from sslx import data, evaluate, methods, train
-from sslx.assemble import build_network, encoder_variables, initial_state, inputs_of
+from sslx.assemble import build_network, initial_state, inputs_of
 from sslx.augment import RECIPES
 from sslx.presets import preset
 from sslx.run import encode
@@ -51,7 +51,7 @@ def trainer(method: str, steps: int, coefficient: str, value: float) -> Callable
         stream = itertools.starmap(train.Batch, train.batches(dataset.train_images, dataset.train_labels, config.batch_size, seed=seed))
         for event in train.train(lambda s, batch: step(s, batch, rate), state, stream, start=0, stop=steps, every=20):
             state = event.state
-        return encode(settings, dataset, encoder_variables(state))
+        return encode(settings, dataset, state)
 
     return run
 

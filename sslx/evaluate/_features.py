@@ -13,7 +13,7 @@ from jaxtyping import Float
 Apply = Callable[..., Any]
 
 
-def extract(apply: Apply, variables: object, images: np.ndarray, *, batch_size: int = 512) -> Any:
+def extract(apply: Apply, variables: object, images: np.ndarray, *, batch_size: int = 256) -> Any:
     """`apply(variables, images)` on all images, uint8 or in [0, 1]: an array, or a tuple of them, as float32 on the host.
 
     The last batch is filled up to the same shape, so that a jitted `apply` is compiled once.

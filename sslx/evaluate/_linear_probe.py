@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from sslx.evaluate._logistic import logistic, thread_pools
+from sslx.evaluate._logistic import logistic
+from sslx.threads import thread_pools
 
 STRENGTHS = (1.0, 0.1, 10.0, 0.01)  # in the order in which a tie is decided
 FEW = 1_000  # up to as many rows scikit-learn fits: within milliseconds, and few-label accuracies stay what they were

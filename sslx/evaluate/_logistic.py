@@ -3,14 +3,15 @@
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.linalg import cholesky, solve_triangular
 from scipy.optimize import minimize
-from threadpoolctl import ThreadpoolController
+
+from sslx.threads import thread_pools
 
 TOLERANCE = 1e-5  # of each entry of the gradient in v; at 1e-4 one image in a hundred of a small set may still change its class
 BLOCK = 2**20  # entries of the features at a time, so that both products with them find them in the cache
@@ -108,9 +109,3 @@ def block_terms(
     p /= total
     p[chosen] -= 1
     return loss + np.log(total).sum(dtype=np.float64), p @ x, p.sum(axis=1, dtype=np.float64)
-
-
-@cache
-def thread_pools() -> ThreadpoolController:
-    """The thread pools of the loaded libraries; to find them takes as long as a small fit."""
-    return ThreadpoolController()

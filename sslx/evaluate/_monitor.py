@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -70,6 +71,7 @@ def moment_scores(moments: geometry.Moments) -> dict[str, float]:
     return {"rankme": float(geometry.rankme_from_moments(moments)), "efficiency": float(correlation_efficiency(moments))}
 
 
+@jax.jit
 def correlation_efficiency(moments: geometry.Moments) -> Array:
     """Efficiency of the correlation matrix; 0 where the standard deviation of a feature is rounding beside its mean."""
     covariance, mean = jnp.asarray(moments.scatter / moments.count), jnp.asarray(moments.mean)

@@ -13,6 +13,7 @@ do not: there take the forms that hold all features.
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -113,7 +114,7 @@ def moment_metrics(moments: Moments) -> SpectralMetrics:
     second = _eigenvalues(_second_moment(moments))
     smallest = covariance[-1]
     return SpectralMetrics(
-        rankme=_rankme(second, moments),
+        rankme=_rankme(second, moments.count),
         effective_rank=effective_dimension(jnp.sqrt(second), kind="entropy"),
         stable_rank=effective_dimension(second, kind="stable"),
         participation_ratio=effective_dimension(covariance),
@@ -125,7 +126,7 @@ def moment_metrics(moments: Moments) -> SpectralMetrics:
 
 def rankme_from_moments(moments: Moments) -> Scalar:
     """`rankme`, [], at its published default."""
-    return _rankme(_eigenvalues(_second_moment(moments)), moments)
+    return _rankme(_eigenvalues(_second_moment(moments)), moments.count)
 
 
 def self_cluster_from_moments(moments: Moments) -> Scalar:
@@ -157,11 +158,12 @@ def stream_metrics(batches: Iterable[AnyArray]) -> tuple[SpectralMetrics, Scalar
     return moment_metrics(plain), self_cluster_from_moments(normalised)
 
 
-def _rankme(second: Array, moments: Moments) -> Scalar:
+@jax.jit
+def _rankme(second: Array, count: AnyArray) -> Scalar:
     """RankMe from the eigenvalues of the second moment, in falling order."""
     s = jnp.sqrt(second / jnp.where(second[0] > 0, second[0], 1))
     total = jnp.sum(s)
-    counted = jnp.arange(len(s)) < moments.count
+    counted = jnp.arange(len(s)) < count
     return jnp.exp(shannon_entropy(s / jnp.where(total > 0, total, 1) + 1e-7 * counted))
 
 

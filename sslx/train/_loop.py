@@ -9,6 +9,7 @@ from jax import Array
 from jaxtyping import Float, Int
 
 from sslx.parallel import host
+from sslx.threads import thread_pools
 from sslx.train._step import Batch
 
 StepFn = Callable[[Any, Batch], tuple[Any, Any]]
@@ -52,7 +53,9 @@ def batches(
 def train(step_fn: StepFn, state: Any, stream: Iterator[Batch], *, start: int, stop: int, every: int, per_call: int = 1) -> Iterator[Event]:
     """Run steps `start`..`stop`, with an event at each multiple of `every` and at the end.
 
-    Metrics stay on the devices between events, so the devices never wait for the host inside.
+    Metrics stay on the devices between events, so the devices never wait for the host inside. On a CPU BLAS has one thread in the
+    meantime: a thread of OpenBLAS that has nothing to do waits busily for 30 ms, so that a step with one eigendecomposition, DirectPred's
+    or IsoLoss's, keeps it busy for ever, on a core that XLA needs (63 ms a step so, 37 ms with one thread, on 2 cores).
 
     Args:
         step_fn: `(state, batch) -> (state, metrics)`, already lifted to the devices; it may donate the state.
@@ -66,15 +69,17 @@ def train(step_fn: StepFn, state: Any, stream: Iterator[Batch], *, start: int, s
     Raises:
         Divergence: a loss or its gradient is not finite; raised in place of the event, so that nothing after it is kept.
     """
-    waiting = []
-    for step in range(start + per_call, stop + 1, per_call):
-        state, metrics = step_fn(state, next(stream))
-        waiting.append(metrics)
-        if step % every == 0 or step == stop:
-            done = jax.tree.map(lambda *parts: np.concatenate([np.reshape(x, (per_call, -1)) for x in parts]), *host(waiting))
-            check_finite(done, first=step - len(done["loss"]) + 1)
-            yield Event(step, state, done)
+    while start < stop:
+        until = min(stop, start - start % every + every)
+        with thread_pools().limit(limits=1 if jax.default_backend() == "cpu" else None, user_api="blas"):
             waiting = []
+            for _ in range(start, until, per_call):
+                state, metrics = step_fn(state, next(stream))
+                waiting.append(metrics)
+            done = jax.tree.map(lambda *parts: np.concatenate([np.reshape(x, (per_call, -1)) for x in parts]), *host(waiting))
+        check_finite(done, first=start + 1)
+        yield Event(until, state, done)
+        start = until
 
 
 def check_finite(metrics: dict[str, np.ndarray], *, first: int) -> None:

@@ -2,6 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from sslx.train import Divergence, batches, train
 
@@ -51,3 +52,18 @@ def test_a_loss_or_gradient_that_is_not_finite_stops_the_run_and_names_step_and_
     assert next(events).step == 4
     with pytest.raises(Divergence, match=r"step 6 .*variance 2.*--learning-rate"):
         next(events)
+
+
+def test_on_a_cpu_blas_has_one_thread_while_steps_run():
+    """A thread of OpenBLAS that waits keeps a core busy."""
+
+    def threads():
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    def step(state, batch):
+        return state, {"loss": np.float32(0), "threads": np.float32(max(threads()))}
+
+    with threadpool_limits(3, user_api="blas"):
+        for event in train(step, 0, itertools.repeat(1), start=0, stop=4, every=2):
+            np.testing.assert_array_equal(event.metrics["threads"], 1)
+            assert threads() == {3}
