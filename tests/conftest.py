@@ -1,12 +1,15 @@
 """Float64 and 8 CPU devices, switched on before jax starts; tests pass explicit dtypes."""
 
+import gc
 import os
+from pathlib import Path
 
 import hypothesis
 import jax
 import jaxtyping
 import pytest
 
+gc.set_threshold(100_000)  # jax makes a lot that lives long
 hypothesis.settings.register_profile("repeatable", derandomize=True)
 hypothesis.settings.load_profile("repeatable")
 jax.config.update("jax_enable_x64", True)
@@ -32,6 +35,8 @@ def without_typing_hook():
 
 @pytest.fixture(autouse=True, scope="module")
 def forget_compiled_programs():
-    """Thousands of them slow a worker down, and take gigabytes and most of the memory maps that Linux allows a process."""
+    """Thousands of them take gigabytes, and most of the 65,530 memory maps that Linux allows a process."""
     yield
-    jax.clear_caches()
+    maps = Path("/proc/self/maps")
+    if not maps.exists() or maps.read_bytes().count(b"\n") > 15_000:
+        jax.clear_caches()

@@ -8,7 +8,7 @@ import numpy as np
 
 import loss_cases
 
-N, D = 2048, 512
+N, D = 1200, 512
 
 
 def main():

@@ -1,6 +1,7 @@
 """Coding rates, MMCR, W-MSE, SSL-HSIC, SIGReg, CorInfoMax and Matrix-SSL: limits, options, states and random draws."""
 
 import math
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -59,9 +60,9 @@ def test_w_mse_whitens_each_sub_batch():
 
 
 def test_w_mse_takes_a_small_batch_whole_and_shrinks_by_eps():
-    z = jnp.asarray(TALL)
-    assert losses.w_mse(KEY, z)[0] == pytest.approx(reference.w_mse(TALL, [np.arange(9)])[0])
-    assert losses.w_mse(KEY, z, eps=0.3)[0] == pytest.approx(reference.w_mse(TALL, [np.arange(9)], eps=0.3)[0])
+    whole, shrunk = jax.jit(lambda z: (losses.w_mse(KEY, z)[0], losses.w_mse(KEY, z, eps=0.3)[0]))(TALL)
+    assert whole == pytest.approx(reference.w_mse(TALL, [np.arange(9)])[0])
+    assert shrunk == pytest.approx(reference.w_mse(TALL, [np.arange(9)], eps=0.3)[0])
 
 
 def test_imq_features_have_the_inverse_multiquadric_kernel():
@@ -86,8 +87,8 @@ def test_sigreg_converges_to_the_integral_and_charges_collapse_with_n():
         return abs(np.mean(np.exp(1j * t * z)) - np.exp(-(t**2) / 2)) ** 2 * np.exp(-(t**2) / 2)
 
     exact = len(z) * scipy.integrate.quad(gap, -3, 3)[0]
-    assert losses.sigreg(jnp.asarray(z), jnp.ones((1, 1)), knots=401)[0] == pytest.approx(exact, rel=1e-4)
-    collapsed = [losses.sigreg(jnp.zeros((n, 2)), jnp.eye(2))[0] for n in (10, 1000)]
+    assert jax.jit(lambda: losses.sigreg(jnp.asarray(z), jnp.ones((1, 1)), knots=401)[0])() == pytest.approx(exact, rel=1e-4)
+    collapsed = jax.jit(lambda: [losses.sigreg(jnp.zeros((n, 2)), jnp.eye(2))[0] for n in (10, 1000)])()
     assert collapsed[1] == pytest.approx(100 * collapsed[0])
 
 
@@ -95,14 +96,15 @@ def test_corinfomax_carries_its_state_without_gradient():
     first, second = TALL, 0.5 * TALL + 1
     start = losses.corinfomax_init(4, scale=2.0)
     state = (np.zeros(4), np.zeros(4), 2 * np.eye(4), 2 * np.eye(4))
-    _, _, running = losses.corinfomax(*map(jnp.asarray, first), start, forgetting=0.3)
+    corinfomax = jax.jit(partial(losses.corinfomax, forgetting=0.3))
+    _, _, running = corinfomax(*first, start)
     mean_a = 0.7 * first[0].mean(0)
     cov_a = 0.3 * state[2] + 0.7 * (first[0] - mean_a).T @ (first[0] - mean_a) / 9
     np.testing.assert_allclose(running.mean_a, mean_a)
     np.testing.assert_allclose(running.cov_a, cov_a)
-    loss, _, _ = losses.corinfomax(*map(jnp.asarray, second), running, forgetting=0.3)
+    loss, _, _ = corinfomax(*second, running)
     assert loss == pytest.approx(reference.corinfomax(*second, [np.asarray(x) for x in running], forgetting=0.3)[0])
-    for leaf in jax.tree.leaves(jax.jacrev(lambda z: losses.corinfomax(z, z, running)[2])(first[0])):
+    for leaf in jax.tree.leaves(jax.jit(jax.jacrev(lambda z: losses.corinfomax(z, z, running)[2]))(first[0])):
         np.testing.assert_array_equal(leaf, 0)
 
 

@@ -38,20 +38,23 @@ def three_steps(*, probe):
 def test_a_probe_inside_the_step_is_the_probe_outside_and_leaves_the_encoder_alone():
     network, states, metrics = three_steps(probe=True)
     params, optimizer = states[0].probe["params"], optax.adam(1e-3)
-    opt_state, known = optimizer.init(params), LABELS >= 0
-    for before in states[:3]:
-        pixels = jnp.stack([jnp.asarray(BATCH.images), BATCH.images**2])
-        out, _ = apply_views(network, {"params": before.params, "batch_stats": before.batch_stats}, pixels)
-        features = out.features[:, known].reshape(-1, WIDTH)
-        labels = np.tile(LABELS[known], 2)
+    opt_state, known = jax.jit(optimizer.init)(params), LABELS >= 0
+    pixels, labels = np.stack([BATCH.images, BATCH.images**2]), np.tile(LABELS[known], 2)
 
-        def loss(p, features=features, labels=labels):
+    @jax.jit
+    def outside(variables, params, opt_state):
+        features = apply_views(network, variables, jnp.asarray(pixels))[0].features[:, known].reshape(-1, WIDTH)
+
+        def loss(p):
             return optax.softmax_cross_entropy_with_integer_labels(features @ p["kernel"] + p["bias"], labels).mean()
 
         value, grads = jax.value_and_grad(loss)(params)
-        last = params
         updates, opt_state = optimizer.update(grads, opt_state)
-        params = optax.apply_updates(params, updates)
+        return features, value, optax.apply_updates(params, updates), opt_state
+
+    for before in states[:3]:
+        last = params
+        features, value, params, opt_state = outside({"params": before.params, "batch_stats": before.batch_stats}, params, opt_state)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), states[3].probe["params"], params)
     np.testing.assert_allclose(metrics["probe_loss"], value, rtol=1e-9)
     np.testing.assert_allclose(metrics["probe_accuracy"], probe_accuracy({"params": last}, features, labels), rtol=1e-9)
