@@ -36,7 +36,7 @@ def test_gradient_descent_follows_the_closed_form_at_first_order(name):
         )  # fmt: skip
         assert path.shape == (steps + 1, 3)
         path = np.asarray(path)
-        departure = path - solution(2 * rate * np.arange(steps + 1), path[0])
+        departure = path - np.asarray(solution(2 * rate * np.arange(steps + 1), path[0]))
         errors.append(np.max(np.abs(departure)))
         paths.append(departure[:: 2**k])
     slope = np.polyfit(np.log(rates), np.log(errors), 1)[0]
