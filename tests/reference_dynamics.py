@@ -1,5 +1,7 @@
 """Ground truth for the flows: velocities in plain arithmetic, an exact time integral, and autodiff on an actual linear network."""
 
+from functools import cache, partial
+
 import jax
 import jax.numpy as jnp
 import mpmath
@@ -21,7 +23,7 @@ def cubic(alpha, a, b, c):
 
 
 # flow, its velocity written out, and where the modes of START end
-START = jnp.asarray([1e-8, 1e-3, 0.2, 0.7, 1.3, 4.0])
+START = np.asarray([1e-8, 1e-3, 0.2, 0.7, 1.3, 4.0])
 SOLVED = {
     "euclidean": (dynamics.euclidean(), cubic(0.5, 1, 1, 0), [1] * 6),
     "euclidean noise": (dynamics.euclidean(alpha=0.3, noise=(0.1, 0.2)), cubic(0.3, kappa(0.1), 1, 0), [1 / 1.01] * 6),
@@ -73,6 +75,7 @@ def integrate(flow, times, start):
     return path.y.T.reshape(len(times), *start.shape)
 
 
+@partial(jax.jit, static_argnames="inputs")
 def network(key, s, inputs):
     """W = U diag(s)^{1/2} V^T with random U, V, and U."""
     keys = jax.random.split(key)
@@ -85,14 +88,18 @@ def autodiff_velocity(loss, s, batch, *, noise=(0.0, 0.0), weight_decay=0.0, pre
     """U^T dF/dt U of gradient flow on half of `loss`(z1, z2, W_P): the diagonal is ds/dt, the rest is 0 where modes decouple."""
     key = jax.random.key(3) if key is None else key
     w, u = network(key, s, batch.shape[-1])
-    x, xi_1, xi_2 = batch
-    w_p = u * predictor(s) @ u.T
 
-    def objective(w):
+    def objective(w, u, s, batch):
+        x, xi_1, xi_2 = batch
+        w_p = u * predictor(s) @ u.T
         return loss((x + noise[0] * xi_1) @ w.T, (x + noise[1] * xi_2) @ w.T, w_p) / 2
 
-    force = -jax.grad(objective)(w) - weight_decay * w
-    return u.T @ (force @ w.T + w @ force.T) @ u
+    @jax.jit
+    def moved(w, u, s, batch):
+        force = -jax.grad(objective)(w, u, s, batch) - weight_decay * w
+        return u.T @ (force @ w.T + w @ force.T) @ u
+
+    return moved(w, u, s, batch)
 
 
 def power(alpha):
@@ -101,13 +108,14 @@ def power(alpha):
 
 def circle(points=400):
     """Equally spaced directions in the plane: exact moments of every loss that ignores the length of x, and no noise."""
-    angle = 2 * jnp.pi * jnp.arange(points) / points
-    x = jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=1)
-    return jnp.stack([x, x, x])
+    angle = 2 * np.pi * np.arange(points) / points
+    x = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return np.stack([x, x, x])
 
 
+@cache
 def gaussian_batch(inputs):
-    return exact_batch(jax.random.key(5), inputs, jnp.float64)
+    return np.asarray(jax.jit(lambda key: exact_batch(key, inputs, jnp.float64))(jax.random.key(5)))
 
 
 EUCLIDEAN_LOSSES = {
