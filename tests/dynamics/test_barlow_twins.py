@@ -124,8 +124,8 @@ def test_kernel_form_agrees_with_the_primal_one():
     np.testing.assert_allclose(got, gamma[:4], rtol=1e-12)
     primal, dual = v[:, :4].T @ new.T, components @ points @ new.T
     sign = np.sign(np.sum(primal * dual, axis=1, keepdims=True))  # eigenvectors have none
-    np.testing.assert_allclose(sign * dual, primal, atol=1e-12)
-    np.testing.assert_allclose(sign * final[:, None] * dual, primal / np.sqrt(gamma[:4, None]), atol=1e-12)
+    np.testing.assert_allclose(sign * dual, primal, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(sign * final[:, None] * dual, primal / np.sqrt(gamma[:4, None]), rtol=1e-12, atol=1e-12)
 
 
 def test_bad_input_is_told_apart(without_typing_hook):
