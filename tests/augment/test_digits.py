@@ -80,7 +80,6 @@ def test_gain_and_gamma_are_log_uniform_and_noise_is_normal():
 
 
 def test_the_elastic_field_is_smooth_and_has_unit_variance_everywhere():
-    field = jax.jit(smooth_field, static_argnums=(1, 2))(np.random.default_rng(0).normal(size=(4000, 4, 4, 2)), 8, 6)
-    field = np.asarray(field)
+    field = np.asarray(jax.jit(smooth_field, static_argnums=(1, 2))(np.random.default_rng(0).normal(size=(4000, 4, 4, 2)), 8, 6))
     np.testing.assert_allclose(field.std(axis=0), 1, atol=0.06)
     assert np.abs(np.diff(field, axis=1)).mean() < 0.5
