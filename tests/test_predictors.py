@@ -8,6 +8,7 @@ from sslx.predictors import correlation_update, directcopy, directpred
 R = np.random.default_rng(0)
 Z = R.normal(size=(16, 4)) * [2, 1, 0.5, 0.1] + 0.3
 CORR = Z.T @ Z / len(Z)
+predictor = jax.jit(directpred, static_argnames="normalize")
 
 
 @pytest.mark.parametrize(("alpha", "eps"), [(0.5, 0.0), (0.5, 0.1), (1.0, 0.25), (2.0, 0.1), (0.3, 0.0)])
@@ -15,18 +16,17 @@ CORR = Z.T @ Z / len(Z)
 def test_directpred_raises_the_eigenvalues_to_a_power(alpha, eps, normalize):
     c, u = np.linalg.eigh(CORR)
     wanted = u @ np.diag((c / (c.max() if normalize else 1) + eps) ** alpha) @ u.T
-    np.testing.assert_allclose(directpred(jnp.asarray(CORR), alpha=alpha, eps=eps, normalize=normalize), wanted, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(predictor(CORR, alpha=alpha, eps=eps, normalize=normalize), wanted, rtol=1e-9, atol=1e-12)
 
 
 def test_directcopy_is_the_scaled_correlation_plus_eps():
-    np.testing.assert_allclose(
-        directcopy(jnp.asarray(CORR)), CORR / np.linalg.eigvalsh(CORR).max() + 0.25 * np.eye(4), rtol=1e-10, atol=1e-12
-    )
-    np.testing.assert_allclose(directcopy(jnp.asarray(CORR), normalize=False), CORR + 0.25 * np.eye(4), rtol=1e-10, atol=1e-12)
+    copy = jax.jit(directcopy, static_argnames="normalize")
+    np.testing.assert_allclose(copy(CORR), CORR / np.linalg.eigvalsh(CORR).max() + 0.25 * np.eye(4), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(copy(CORR, normalize=False), CORR + 0.25 * np.eye(4), rtol=1e-10, atol=1e-12)
 
 
 def test_negative_eigenvalues_count_as_zero():
-    found = directpred(jnp.diag(jnp.array([4.0, 1.0, -0.5])))
+    found = predictor(np.diag([4.0, 1.0, -0.5]))
     np.testing.assert_allclose(found, np.diag([1, 0.5, 0]), atol=1e-12)
 
 
@@ -34,32 +34,31 @@ def test_negative_eigenvalues_count_as_zero():
 @pytest.mark.parametrize("normalize", [True, False])
 @pytest.mark.parametrize("corr", [np.zeros((3, 3)), -np.eye(3)])
 def test_no_correlation_gives_the_identity(corr, normalize, dtype):
-    np.testing.assert_array_equal(directpred(jnp.asarray(corr, dtype), normalize=normalize), np.eye(3))
+    np.testing.assert_array_equal(predictor(corr.astype(dtype), normalize=normalize), np.eye(3))
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("corr", [np.eye(3), np.ones((3, 3)), np.diag([1.0, 1.0, 0.0]), 1e-4 * np.ones((3, 3)), 6e4 * np.eye(3)])
 def test_degenerate_correlations_give_a_finite_predictor(corr, dtype):
-    w_p = directpred(jnp.asarray(corr, dtype))
+    w_p = predictor(corr.astype(dtype))
     assert w_p.dtype == np.promote_types(dtype, np.float32)
     np.testing.assert_allclose(np.linalg.eigvalsh(w_p).max(), 1, rtol=1e-5)
 
 
 def test_a_shrinking_correlation_keeps_its_predictor():
-    tiny = jnp.asarray(1e-36 * CORR, jnp.float32)
-    np.testing.assert_allclose(directpred(tiny), directpred(jnp.asarray(CORR, jnp.float32)), atol=1e-5)
+    np.testing.assert_allclose(predictor(np.float32(1e-36 * CORR)), predictor(np.float32(CORR)), atol=1e-5)
 
 
 def test_correlation_update_is_an_uncentred_moving_average():
     old = np.diag([1.0, 2, 3, 4])
-    np.testing.assert_allclose(correlation_update(jnp.asarray(old), jnp.asarray(Z), decay=0.7), 0.7 * old + 0.3 * CORR, rtol=1e-12)
+    np.testing.assert_allclose(jax.jit(correlation_update)(old, Z, decay=0.7), 0.7 * old + 0.3 * CORR, rtol=1e-12)
 
 
 def test_no_gradient_passes():
     def scalar(z, corr):
         return jnp.sum(directpred(correlation_update(corr, z, decay=0.5)))
 
-    for gradient in jax.grad(scalar, argnums=(0, 1))(jnp.asarray(Z), jnp.eye(4)):
+    for gradient in jax.jit(jax.grad(scalar, argnums=(0, 1)))(Z, np.eye(4)):
         np.testing.assert_array_equal(gradient, 0)
 
 
