@@ -101,18 +101,23 @@ def compute_dtype(precision: str) -> Any:
 def initial_state(config: Config, inputs: Inputs, optimizer: optax.GradientTransformation) -> TrainState:
     """The state at step 0, a function of the seed."""
     network, method = build_network(config, inputs), config.build_method()
-    init_key, run_key = jax.random.split(jax.random.key(config.seed))
-    images = jnp.zeros((2, *inputs.image_shape), jnp.float32)
-    variables = init(network, init_key, images)
-    features, z, _ = jax.eval_shape(lambda v: network.apply(v, images), variables)
-    return create_state(
-        run_key,
-        variables,
-        optimizer,
-        method.init_state(z.shape[-1]),
-        has_target=method.target == "ema",
-        probe=init_probe(features.shape[-1], inputs.classes) if config.online_probe else None,
-    )
+
+    @jax.jit
+    def build(key: Array) -> TrainState:
+        init_key, run_key = jax.random.split(key)
+        images = jnp.zeros((2, *inputs.image_shape), jnp.float32)
+        variables = init(network, init_key, images)
+        features, z, _ = jax.eval_shape(lambda v: network.apply(v, images), variables)
+        return create_state(
+            run_key,
+            variables,
+            optimizer,
+            method.init_state(z.shape[-1]),
+            has_target=method.target == "ema",
+            probe=init_probe(features.shape[-1], inputs.classes) if config.online_probe else None,
+        )
+
+    return build(jax.random.key(config.seed))
 
 
 def variables_of(state: TrainState, part: str = "encoder") -> dict[str, Any]:
