@@ -54,7 +54,7 @@ def train(step_fn: StepFn, state: Any, stream: Iterator[Batch], *, start: int, s
     """Run steps `start`..`stop`, with an event at each multiple of `every` and at the end.
 
     Metrics stay on the devices between events, so the devices never wait for the host inside. On a CPU BLAS has one thread in the
-    meantime: a thread of OpenBLAS that has nothing to do waits busily for 30 ms, so that a step with one eigendecomposition, DirectPred's
+    meantime: a thread of OpenBLAS that has nothing to do waits busily for a while, so that a step with one eigendecomposition, DirectPred's
     or IsoLoss's, keeps it busy for ever, on a core that XLA needs (63 ms a step so, 37 ms with one thread, on 2 cores).
 
     Args:

@@ -179,25 +179,20 @@ def test_jit_traces_once_per_shape():
 
 @EVERY_LOSS
 def test_numpy_arrays_are_welcome(name):
-    found = of_numpy_arrays()[name]
-    assert isinstance(found, jax.Array)
-    assert found == pytest.approx(values_and_gradients()[name][0][0], rel=1e-9)
+    assert of_numpy_arrays()[name] == pytest.approx(values_and_gradients()[name][0][0], rel=1e-9)
 
 
 @functools.lru_cache
 def of_numpy_arrays():
     """Constants of one program, so that each loss sees NumPy arrays, as in an eager call."""
-    kinds = []
 
     @jax.jit
     def every_loss():
         found = {name: case.loss(*batch())[0] for name, case in CASES.items()}
-        kinds.extend(isinstance(value, jax.Array) for value in found.values())
+        assert [name for name, value in found.items() if not isinstance(value, jax.Array)] == []
         return found
 
-    found = every_loss()
-    assert all(kinds)
-    return found
+    return every_loss()
 
 
 def test_vmap_equals_a_loop():
