@@ -23,7 +23,7 @@ from sslx.folder import RunFolder
 from sslx.presets import preset
 
 RUNS: dict[str, tuple[str, dict[str, Any]]] = {
-    "simclr": ("simclr", {}),
+    "simclr": ("simclr", {"learning_rate": 0.12}),  # for 100 epochs github.com/dkobak/simclr-cifar10 doubles it
     "isoloss": ("isoloss", {}),
     "isoloss without target": ("isoloss", {"target": "none"}),
     "vicreg": ("vicreg", {}),
