@@ -56,7 +56,7 @@ def check_square(name: str, x: AnyArray, width: int | None = None) -> None:
         raise ValueError(f"{name} must have shape {wanted}, got {x.shape}; pass a square matrix as wide as the embeddings")
 
 
-def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
     """Raise ValueError unless `value` is one of `choices`."""
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")

@@ -1,5 +1,8 @@
 """Small linear algebra with safe gradients: norms, symmetric powers and log-determinants."""
 
+import math
+from typing import Any
+
 import jax.numpy as jnp
 from jax import Array, lax
 from jaxtyping import Bool
@@ -33,6 +36,42 @@ def safe_sqrt(x: AnyArray) -> Array:
 def symmetrise(a: Matrix) -> Matrix:
     """(a + a^T) / 2."""
     return (a + jnp.swapaxes(a, -1, -2)) / 2
+
+
+def largest_eigenvalue(a: Matrix) -> Scalar:
+    """The largest eigenvalue of a symmetric positive semi-definite matrix, [], by twenty squarings; 0 for zero.
+
+    It is the mean eigenvalue under the weights lambda^(2^21), at most n / (2^21 e) of itself too small.
+    """
+    power = lax.fori_loop(0, 20, lambda _, m: _unit(_product(m, m)), _unit(a))
+    return jnp.sum(power * _product(a, power))
+
+
+def square_root(a: Matrix) -> Matrix:
+    """a^(1/2) of a symmetric positive semi-definite matrix with eigenvalues in [0, 1], by products only (coupled Newton-Schulz).
+
+    y <- y (3 - z y) / 2,   z <- (3 - z y) / 2 z,   from y = a, z = 1 (Higham, Functions of Matrices, 2008, equation 6.35). A small
+    eigenvalue grows by 3/2 a step; the steps end before those at the level of rounding, of either sign, have grown out of it. So
+    eigenvalues far above rounding have their root to rounding, and those near it one below or near the root of rounding.
+    """
+    eye = jnp.eye(len(a), dtype=a.dtype)
+
+    def step(_: Any, yz: tuple[Matrix, Matrix]) -> tuple[Matrix, Matrix]:
+        y, z = yz
+        half = (3 * eye - _product(z, y)) / 2
+        return _product(y, half), _product(half, z)
+
+    steps = int(-math.log(jnp.finfo(a.dtype).eps) / (2 * math.log(1.5))) - 1
+    return symmetrise(lax.fori_loop(0, steps, step, (a, eye))[0])
+
+
+def _product(a: Matrix, b: Matrix) -> Matrix:
+    return jnp.matmul(a, b, precision=lax.Precision.HIGHEST)
+
+
+def _unit(a: Matrix) -> Matrix:
+    """a / ||a||_F."""
+    return a * safe_reciprocal_norm(a.reshape(-1))
 
 
 def off_diagonal_square_sum(a: Matrix) -> Scalar:

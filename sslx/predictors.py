@@ -6,8 +6,8 @@ d embedding width. A predictor acts as p = z @ W_P and is a constant of the loss
 import jax.numpy as jnp
 from jax import lax
 
-from sslx.checks import check_matrix, check_square
-from sslx.linalg import symmetrise
+from sslx.checks import check_choice, check_matrix, check_square
+from sslx.linalg import largest_eigenvalue, square_root, symmetrise
 from sslx.moments import at_least_float32, second_moment
 from sslx.typing import AxisName, Embedding, Matrix, Number
 
@@ -67,6 +67,27 @@ def directpred(corr: Matrix, *, alpha: Number = 0.5, eps: Number = 0.0, normaliz
     c = c / jnp.where(c_max > 0, c_max, 1.0) if normalize else c * scale
     w_p = jnp.matmul(u * (c + eps) ** alpha, u.T, precision=lax.Precision.HIGHEST)
     return jnp.where(c_max > 0, symmetrise(w_p), jnp.eye(len(corr), dtype=corr.dtype))
+
+
+def directpred_by_products(corr: Matrix, *, alpha: float = 0.5, eps: Number = 0.0) -> Matrix:
+    """`directpred` with alpha 1/2 or 1 by matrix products alone, for accelerators, whose eigendecompositions are slow.
+
+    `corr` has to be positive semi-definite up to rounding, as a correlation is. Eigenvalues of corr / c_max + eps near rounding have a
+    root that is off by as much as the root of rounding, as by `directpred`.
+
+    Raises:
+        ValueError: unless `corr` is square and alpha is 0.5 or 1.
+        TypeError: unless `corr` is a floating-point array.
+    """
+    check_square("corr", corr)
+    check_choice("alpha", alpha, (0.5, 1.0))
+    corr = symmetrise(lax.stop_gradient(at_least_float32(corr)))
+    largest = jnp.max(jnp.abs(corr))
+    corr = corr / jnp.where(largest > 0, largest, 1.0)
+    c_max, eye = largest_eigenvalue(corr), jnp.eye(len(corr), dtype=corr.dtype)
+    base = corr / jnp.where(c_max > 0, c_max, 1.0) + eps * eye
+    w_p = base if alpha == 1 else jnp.sqrt(1 + eps) * square_root(base / (1 + eps))
+    return jnp.where(c_max > 0, w_p, eye)
 
 
 def directcopy(corr: Matrix, *, eps: Number = 0.25, normalize: bool = True) -> Matrix:

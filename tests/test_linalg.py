@@ -30,6 +30,40 @@ def test_logdet_shifted_has_the_inverse_as_gradient(scale):
     np.testing.assert_allclose(found, np.linalg.inv(np.eye(4) + scale * PSD), rtol=1e-9)
 
 
+SPECTRA = {
+    "one decade": np.logspace(0, -1, 64),
+    "four decades": np.logspace(0, -4, 64),
+    "twelve decades": np.logspace(0, -12, 64),
+    "many near the top": np.r_[np.linspace(1, 0.99, 40), np.logspace(-1, -8, 24)],
+    "rank 5": np.r_[np.linspace(1, 0.1, 5), np.zeros(59)],
+    "all equal": np.full(64, 0.3),
+}
+
+
+BASIS = np.linalg.qr(R.normal(size=(64, 64)))[0]
+
+
+def with_spectrum(values):
+    return (BASIS * values) @ BASIS.T
+
+
+@pytest.mark.parametrize("name", SPECTRA)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_largest_eigenvalue(name, dtype):
+    a = (3.0 * with_spectrum(SPECTRA[name])).astype(dtype)
+    wanted = np.linalg.eigvalsh(a.astype(np.float64)).max()
+    np.testing.assert_allclose(jax.jit(linalg.largest_eigenvalue)(a), wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", SPECTRA)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_square_root_is_as_exact_as_rounding_allows(name, dtype):
+    values, eps = SPECTRA[name], np.finfo(dtype).eps
+    found = jax.jit(linalg.square_root)(with_spectrum(values).astype(dtype))
+    error = np.linalg.norm(found - with_spectrum(np.sqrt(values)), 2)
+    assert error < (4 * eps / values.min() ** 0.5 if values.min() > 1e-5 else eps**0.5)
+
+
 @pytest.mark.parametrize("a", [np.zeros((3, 3)), np.ones((3, 3)), 1e12 * np.ones((3, 3)), np.diag([1.0, 0.0, 0.0])])
 @pytest.mark.parametrize("shift", [1.0, 1e-8])
 def test_logdet_shifted_of_singular_matrices_is_finite(a, shift):

@@ -57,6 +57,17 @@ def test_directpred_regresses_the_prediction_through_its_predictor():
     np.testing.assert_allclose(value, sum(parts), rtol=1e-9)
 
 
+@pytest.mark.parametrize("name", ["directpred", "directcopy", "isoloss"])
+@pytest.mark.parametrize("alpha", [0.5, 0.3])
+def test_an_accelerator_makes_the_predictor_by_products_where_it_can(name, alpha, monkeypatch):
+    method = methods.build(name, target="none", eps=0.1, **({} if name == "directcopy" else {"alpha": alpha}))
+    wanted = call(method, jnp.zeros((4, 4)))[0]
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    program = jax.make_jaxpr(method.matrix)(jnp.eye(4))
+    assert ("eigh" in str(program)) == (name != "directcopy" and alpha == 0.3)
+    np.testing.assert_allclose(call(method, jnp.zeros((4, 4)))[0], wanted, rtol=1e-6)
+
+
 def test_the_decay_follows_the_target_network_as_published():
     for target, decay in (("ema", 0.998), ("none", 0.5)):
         _, _, corr = call(methods.build("isoloss", target=target), jnp.zeros((4, 4), jnp.float64))

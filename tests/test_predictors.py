@@ -3,12 +3,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sslx.predictors import correlation_update, directcopy, directpred
+from sslx.predictors import correlation_update, directcopy, directpred, directpred_by_products
 
 R = np.random.default_rng(0)
 Z = R.normal(size=(16, 4)) * [2, 1, 0.5, 0.1] + 0.3
 CORR = Z.T @ Z / len(Z)
 predictor = jax.jit(directpred, static_argnames="normalize")
+by_products = jax.jit(directpred_by_products, static_argnames="alpha")
 
 
 @pytest.mark.parametrize(("alpha", "eps"), [(0.5, 0.0), (0.5, 0.1), (1.0, 0.25), (2.0, 0.1), (0.3, 0.0)])
@@ -49,6 +50,16 @@ def test_a_shrinking_correlation_keeps_its_predictor():
     np.testing.assert_allclose(predictor(np.float32(1e-36 * CORR)), predictor(np.float32(CORR)), atol=1e-5)
 
 
+@pytest.mark.parametrize("eps", [0.0, 0.1])
+@pytest.mark.parametrize("alpha", [0.5, 1.0])
+@pytest.mark.parametrize("corr", [CORR, np.zeros((3, 3)), np.eye(3), 1e-36 * CORR, 1e30 * np.ones((3, 3)), np.diag([1.0, 1.0, 0.0])])
+def test_products_give_the_predictor_of_the_decomposition(corr, alpha, eps):
+    for dtype, tolerance in ((np.float64, 1e-7), (np.float32, 4e-4)):  # of the root of a zero eigenvalue; others are exact to rounding
+        found, wanted = by_products(corr.astype(dtype), alpha=alpha, eps=eps), predictor(corr.astype(dtype), alpha=alpha, eps=eps)
+        assert found.dtype == dtype
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=tolerance if np.linalg.det(corr) == 0 else 10 * np.finfo(dtype).eps)
+
+
 def test_correlation_update_is_an_uncentred_moving_average():
     old = np.diag([1.0, 2, 3, 4])
     np.testing.assert_allclose(jax.jit(correlation_update)(old, Z, decay=0.7), 0.7 * old + 0.3 * CORR, rtol=1e-12)
@@ -77,6 +88,7 @@ def test_correlation_is_that_of_all_devices(count):
     [
         (lambda: directpred(jnp.ones((2, 3))), ValueError, r"corr must have shape \[d, d\], got \(2, 3\)"),
         (lambda: directpred(jnp.eye(2, dtype=int)), TypeError, "corr must be floating-point, got dtype int64"),
+        (lambda: directpred_by_products(jnp.eye(2), alpha=0.3), ValueError, r"alpha must be one of 0.5, 1.0, got 0.3"),
         (lambda: correlation_update(jnp.eye(3), jnp.ones((4, 2)), decay=0.5), ValueError, r"corr must have shape \[2, 2\], got \(3, 3\)"),
     ],
 )

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -41,7 +42,7 @@ def directpred(
     `decay` of the correlation is 0.998 with a moving-average target and 0.5 without, unless given.
     """
     loss = through_predictor(pick("distance", distance, REGRESSION))
-    return with_closed_form(loss, partial(predictors.directpred, alpha=alpha, eps=eps), target, ema, decay)
+    return with_closed_form(loss, partial(power_of_correlation, alpha=alpha, eps=eps), target, ema, decay)
 
 
 def directcopy(
@@ -62,7 +63,7 @@ def isoloss(
 ) -> Method:
     """IsoLoss (Halvagal, Laborieux, Zenke, 2023, arXiv:2212.04858), cosine or Euclidean; `decay` as in `directpred`."""
     loss = pick("distance", distance, ISO_LOSS)
-    return with_closed_form(loss, partial(predictors.directpred, alpha=alpha, eps=eps), target, ema, decay)
+    return with_closed_form(loss, partial(power_of_correlation, alpha=alpha, eps=eps), target, ema, decay)
 
 
 def closed_form(loss: Loss, predictor: Callable[[Matrix], Matrix], decay: float) -> MethodLoss:
@@ -73,14 +74,21 @@ def closed_form(loss: Loss, predictor: Callable[[Matrix], Matrix], decay: float)
     """
 
     def apply(online: Online, target: Views, state: Matrix, key: Array, step: Array, axis_name: AxisName) -> tuple[Scalar, Any, Matrix]:
-        corr, parts = state, []
-        for z, other in ((online.z[0], target[1]), (online.z[1], target[0])):
-            corr = predictors.correlation_update(corr, z, decay=decay, axis_name=axis_name).astype(corr.dtype)
-            parts.append(loss(z, other, predictor(corr), axis_name=axis_name))
-        (value_ab, terms_ab), (value_ba, terms_ba) = parts
-        return value_ab + value_ba, add(terms_ab, terms_ba), corr
+        update = partial(predictors.correlation_update, decay=decay, axis_name=axis_name)
+        corr_a = update(state, online.z[0]).astype(state.dtype)
+        corr_b = update(corr_a, online.z[1]).astype(state.dtype)
+        w_a, w_b = jax.vmap(predictor)(jnp.stack([corr_a, corr_b]))
+        value_ab, terms_ab = loss(online.z[0], target[1], w_a, axis_name=axis_name)
+        value_ba, terms_ba = loss(online.z[1], target[0], w_b, axis_name=axis_name)
+        return value_ab + value_ba, add(terms_ab, terms_ba), corr_b
 
     return apply
+
+
+def power_of_correlation(corr: Matrix, *, alpha: float, eps: float) -> Matrix:
+    """`directpred` by the way that is fast on this device: LAPACK's decomposition on a CPU, products elsewhere where they can do it."""
+    products = alpha in (0.5, 1.0) and jax.default_backend() != "cpu"
+    return (predictors.directpred_by_products if products else predictors.directpred)(corr, alpha=alpha, eps=eps)
 
 
 def with_closed_form(loss: Loss, predictor: Callable[[Matrix], Matrix], target: str, ema: float, decay: float | None) -> Method:
