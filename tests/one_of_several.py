@@ -10,6 +10,8 @@ import sys
 
 import jax
 
+from cheap_view import brighten
+
 cache, out, devices = sys.argv[1:]
 jax.config.update("jax_num_cpu_devices", int(devices))
 jax.config.update("jax_enable_x64", True)
@@ -20,11 +22,6 @@ if jax.__version_info__ < (0, 11):  # as in conftest.py
     os.environ["XLA_FLAGS"] = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 
 from sslx import augment, cli, evaluate, presets, run  # noqa: E402
-
-
-def brighten(key, images, index):
-    return images * jax.vmap(lambda i: jax.random.uniform(jax.random.fold_in(key, i), (1, 1, 1), images.dtype, 0.5))(index)
-
 
 tiny = presets.preset("digits-vicreg", model="mlp", projector=(8, 4), batch_size=256, steps=4, checkpoint_every=2, optimizer="sgd")
 presets.PRESETS["tiny"] = lambda: dataclasses.replace(tiny, preset="tiny")

@@ -141,6 +141,6 @@ def test_the_launch_script_works_without_tyro(tmp_path):
 
 
 def run_fresh(command, folder):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
     environment.pop("SSLX_DATA", None)
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, check=False)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from cheap_view import brighten
 from sslx import augment, evaluate, parallel
 from sslx.assemble import assemble, initial_state, inputs_of
 from sslx.fit import Recorder, cadence, fit
@@ -32,10 +33,6 @@ class Notes(Recorder):
 @pytest.fixture(scope="module")
 def parts():
     """Digits in runs of 12 steps with two epochs and a bit, on one device, with views that cost little to compile."""
-
-    def brighten(key, images, index):
-        return images * jax.vmap(lambda i: jax.random.uniform(jax.random.fold_in(key, i), (1, 1, 1), images.dtype, 0.5))(index)
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(augment.RECIPES, "digits", (brighten, brighten))
         yield assemble(CONFIG)._replace(lift=parallel.lift("jit", 1))

@@ -13,6 +13,7 @@ import numpy as np
 import optax
 import pytest
 
+from cheap_view import brighten
 from sslx import methods, parallel
 from sslx.models import MLP, Head
 from sslx.train import Batch, Network, batches, create_state, init, make_chunk, make_step, train
@@ -21,11 +22,6 @@ from sslx.train._resident import chunk_rows
 COUNT, BATCH, STEPS, SEED = 22, 8, 6, 3  # two batches an epoch, so that a chunk of three steps crosses an epoch
 IMAGES = np.random.default_rng(0).integers(0, 256, (COUNT, 4, 4, 1)).astype(np.uint8)
 LABELS = np.arange(COUNT, dtype=np.int32) % 3
-
-
-def brighten(key, images, index):
-    gains = jax.vmap(lambda i: jax.random.uniform(jax.random.fold_in(key, i), (), images.dtype, 0.5))(index)
-    return images * gains[:, None, None, None]
 
 
 def build(lift):
@@ -71,7 +67,7 @@ def test_on_one_device_a_scanned_run_is_the_stepped_run_bit_for_bit():
     """In a fresh process, compiled as users compile: with the optimisations and emitters that this suite goes without."""
     code = "import test_resident as t; t.jax.tree.map(t.np.testing.assert_array_equal, t.scanned('jit', 1, 3), t.stepped())"
     here = pathlib.Path(__file__).parent
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (here.parent.parent, here))), "XLA_FLAGS": "", "JAX_ENABLE_X64": "1"}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (here.parent.parent, here.parent, here))), "XLA_FLAGS": "", "JAX_ENABLE_X64": "1"}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import optax
 import pytest
 
+from cheap_view import brighten
 from sslx import methods, parallel
-from sslx.augment import example_keys
 from sslx.models import MLP, Head
 from sslx.train import Batch, Network, create_state, init, make_step
 
@@ -21,12 +21,6 @@ SAME_ADAPTER = {
 }  # fmt: skip
 METHODS = sorted(set(methods.METHODS) - SAME_ADAPTER)  # the contract suite of the losses has these; another row calls its loss as they do
 SMALL = {"w_mse": {"sub_batch": 16}}
-
-
-def brighten(key, images, index):
-    """A view that costs little to compile: each example times its own random gain."""
-    gains = jax.vmap(partial(jax.random.uniform, dtype=images.dtype, minval=0.5))(example_keys(key, index))
-    return images * gains[:, None, None, None]
 
 
 def example_batch(dtype):
