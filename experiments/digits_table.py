@@ -49,7 +49,8 @@ def table(methods: Sequence[str], seeds: dict[str, int], **changes: Any) -> list
     """One row per method, then the random encoders and raw pixels."""
     rows, random, raw = [], [], None
     for method in methods:
-        settings = {"steps": preset(f"digits-{method}").steps, **changes}
+        own = preset(f"digits-{method}")
+        settings = {"steps": own.steps, "batch_size": own.batch_size, **changes}
         summaries = [digits_run(method, seed, **settings) for seed in range(seeds.get(method, 3))]
         ranks = [s["rankme"] for s in summaries]
         rows.append({**score_row(method, summaries), "RankMe": min(ranks), "seconds": max(s["seconds"] for s in summaries)})

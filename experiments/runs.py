@@ -24,16 +24,16 @@ from sslx.presets import preset
 from sslx.train import Network
 
 CACHE = Path("runs/digits")
-STEPS, HISTORY_EVERY = 800, 50
+SETTINGS, HISTORY_EVERY = {"steps": 800, "batch_size": 256}, 50
 
 
 def digits_run(method: str, seed: int, *, cache: Path = CACHE, **changes: Any) -> dict[str, Any]:
     """The summary of the preset `digits-<method>` with this seed, trained now if it has not been trained with these settings before.
 
-    All methods take `STEPS` steps unless `changes` says otherwise, which are fields of the config and part of the folder's name. An
+    All methods take the `SETTINGS` unless `changes` says otherwise, which are fields of the config and part of the folder's name. An
     unfinished run is resumed.
     """
-    config = preset(f"digits-{method}", seed=seed, checkpoint_every=HISTORY_EVERY, **{"steps": STEPS, **changes})
+    config = preset(f"digits-{method}", seed=seed, checkpoint_every=HISTORY_EVERY, **{**SETTINGS, **changes})
     folder = run_folder(method, seed, cache=cache, **changes)
     if folder.config.exists() and folder.read_config() != config:
         raise SystemExit(f"{folder.path} was trained with other settings; delete it to train again")
@@ -46,7 +46,7 @@ def digits_run(method: str, seed: int, *, cache: Path = CACHE, **changes: Any) -
 
 def run_folder(method: str, seed: int, *, cache: Path = CACHE, **changes: Any) -> RunFolder:
     """Where the run of `digits_run` with the same arguments lies."""
-    named = [f"{key}={value}" for key, value in sorted(changes.items()) if (key, value) != ("steps", STEPS)]
+    named = [f"{key}={value}" for key, value in sorted(changes.items()) if SETTINGS.get(key) != value]
     return RunFolder(cache / "-".join([method, f"seed{seed}", *named]))
 
 

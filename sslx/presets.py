@@ -20,7 +20,7 @@ DIGITS: dict[str, Changes] = {
     "simsiam": {"predictor_hidden": 64, "learning_rate": 8e-3},
     "directpred": {"hyper": {"ema": 0.96, "decay": 0.9, "eps": 0.1}},
     "directcopy": {"hyper": {"ema": 0.96, "decay": 0.9}},
-    "isoloss": {"target": "none", "learning_rate": 8e-3, "steps": 600},
+    "isoloss": {"target": "none", "learning_rate": 8e-3, "steps": 600, "batch_size": 192},
     "vicreg_logdet": {"learning_rate": 8e-3, "hyper": {"entropy_coeff": 640.0}},
     "vicreg_pairdist": {"learning_rate": 8e-3, "hyper": {"entropy_coeff": 640.0, "variance": 1.0}},
     "byol_logdet": {"predictor_hidden": 256, "learning_rate": 8e-3, "hyper": {"ema": 0.96}},
@@ -40,7 +40,7 @@ DIGITS: dict[str, Changes] = {
 
 
 def digits(method: str) -> Config:
-    """Scikit-learn's digits with the small convnet: 800 steps of batch 256 (IsoLoss, the first run of a newcomer: 600), AdamW.
+    """Scikit-learn's digits with the small convnet: 800 steps of batch 256 (IsoLoss, the first run of a newcomer: 600 of 192), AdamW.
 
     Tuned by us on validation images for the methods of the README's first table. The others take the same learning rate and momentum, some
     after a look at 200 steps (VICReg with an entropy, Matrix-SSL, CorInfoMax, SSL-HSIC, whose gamma was chosen so); each was then trained
