@@ -68,6 +68,14 @@ def test_an_accelerator_makes_the_predictor_by_products_where_it_can(name, alpha
     np.testing.assert_allclose(call(method, jnp.zeros((4, 4)))[0], wanted, rtol=1e-6)
 
 
+def test_on_a_cpu_the_predictors_of_the_two_views_are_decomposed_one_by_one():
+    """Several at once wait for each other for ever where a process has several CPU devices."""
+    program = jax.make_jaxpr(lambda state: call(methods.build("isoloss", target="none"), state)[0])(jnp.zeros((4, 4)))
+    outputs = [line.split("=")[0] for line in str(program).splitlines() if "= eigh[" in line]
+    assert outputs
+    assert all("f64[4,4]" in each for each in outputs), outputs
+
+
 def test_the_decay_follows_the_target_network_as_published():
     for target, decay in (("ema", 0.998), ("none", 0.5)):
         _, _, corr = call(methods.build("isoloss", target=target), jnp.zeros((4, 4), jnp.float64))

@@ -1,6 +1,6 @@
 """Methods that regress one branch on the other: a learnt predictor (BYOL, SimSiam) or one in closed form (DirectPred, IsoLoss)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -42,7 +42,7 @@ def directpred(
     `decay` of the correlation is 0.998 with a moving-average target and 0.5 without, unless given.
     """
     loss = through_predictor(pick("distance", distance, REGRESSION))
-    return with_closed_form(loss, partial(power_of_correlation, alpha=alpha, eps=eps), target, ema, decay)
+    return with_closed_form(loss, partial(powers_of_correlations, alpha=alpha, eps=eps), target, ema, decay)
 
 
 def directcopy(
@@ -63,10 +63,10 @@ def isoloss(
 ) -> Method:
     """IsoLoss (Halvagal, Laborieux, Zenke, 2023, arXiv:2212.04858), cosine or Euclidean; `decay` as in `directpred`."""
     loss = pick("distance", distance, ISO_LOSS)
-    return with_closed_form(loss, partial(power_of_correlation, alpha=alpha, eps=eps), target, ema, decay)
+    return with_closed_form(loss, partial(powers_of_correlations, alpha=alpha, eps=eps), target, ema, decay)
 
 
-def closed_form(loss: Loss, predictor: Callable[[Matrix], Matrix], decay: float) -> MethodLoss:
+def closed_form(loss: Loss, powers: Callable[..., Sequence[Matrix]], decay: float) -> MethodLoss:
     """The sum over both orders of a loss with a predictor that is a function of the embedding correlation.
 
     The correlation is the method's state. Each view moves it before its own predictor is made, one view after the other, as the
@@ -77,7 +77,7 @@ def closed_form(loss: Loss, predictor: Callable[[Matrix], Matrix], decay: float)
         update = partial(predictors.correlation_update, decay=decay, axis_name=axis_name)
         corr_a = update(state, online.z[0]).astype(state.dtype)
         corr_b = update(corr_a, online.z[1]).astype(state.dtype)
-        w_a, w_b = jax.vmap(predictor)(jnp.stack([corr_a, corr_b]))
+        w_a, w_b = powers(corr_a, corr_b)
         value_ab, terms_ab = loss(online.z[0], target[1], w_a, axis_name=axis_name)
         value_ba, terms_ba = loss(online.z[1], target[0], w_b, axis_name=axis_name)
         return value_ab + value_ba, add(terms_ab, terms_ba), corr_b
@@ -85,22 +85,26 @@ def closed_form(loss: Loss, predictor: Callable[[Matrix], Matrix], decay: float)
     return apply
 
 
-def power_of_correlation(corr: Matrix, *, alpha: float, eps: float) -> Matrix:
-    """`directpred` by the way that is fast on this device: LAPACK's decomposition on a CPU, products elsewhere where they can do it."""
-    products = alpha in (0.5, 1.0) and jax.default_backend() != "cpu"
-    return (predictors.directpred_by_products if products else predictors.directpred)(corr, alpha=alpha, eps=eps)
+def powers_of_correlations(*corr: Matrix, alpha: float, eps: float) -> Sequence[Matrix]:
+    """`directpred` of each by the way that is fast on this device: LAPACK on a CPU, elsewhere products where they can do it.
+
+    LAPACK takes one after the other: several at once wait for each other for ever where a process has several CPU devices (jaxlib 0.10.2).
+    """
+    if alpha in (0.5, 1.0) and jax.default_backend() != "cpu":
+        return tuple(jax.vmap(partial(predictors.directpred_by_products, alpha=alpha, eps=eps))(jnp.stack(corr)))
+    return [predictors.directpred(c, alpha=alpha, eps=eps) for c in corr]
 
 
-def with_closed_form(loss: Loss, predictor: Callable[[Matrix], Matrix], target: str, ema: float, decay: float | None) -> Method:
+def with_closed_form(loss: Loss, powers: Callable[..., Sequence[Matrix]], target: str, ema: float, decay: float | None) -> Method:
     """A method with a closed-form predictor, whose state is the correlation [d, d], zero at the start."""
     decay = decay if decay is not None else {"ema": 0.998, "self": 0.5}[target]
     return Method(
-        closed_form(loss, predictor, decay),
+        closed_form(loss, powers, decay),
         HeadSize(4096, 256),
         target=target,
         ema=ema,
         init_state=lambda width: jnp.zeros((width, width), jnp.float32),
-        matrix=predictor,
+        matrix=lambda corr: powers(corr)[0],
     )
 
 

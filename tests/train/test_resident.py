@@ -67,7 +67,8 @@ def test_on_one_device_a_scanned_run_is_the_stepped_run_bit_for_bit():
     """In a fresh process, compiled as users compile: with the optimisations and emitters that this suite goes without."""
     code = "import test_resident as t; t.jax.tree.map(t.np.testing.assert_array_equal, t.scanned('jit', 1, 3), t.stepped())"
     here = pathlib.Path(__file__).parent
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (here.parent.parent, here.parent, here))), "XLA_FLAGS": "", "JAX_ENABLE_X64": "1"}
+    path = os.pathsep.join(map(str, (here.parent.parent, here.parent, here)))
+    environment = os.environ | {"PYTHONPATH": path, "XLA_FLAGS": "", "JAX_ENABLE_X64": "1"}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 
 
