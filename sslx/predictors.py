@@ -87,6 +87,8 @@ def directpred_by_products(corr: Matrix, *, alpha: float = 0.5, eps: Number = 0.
     Raises:
         ValueError: unless `corr` is square and alpha is 0.5 or 1.
         TypeError: unless `corr` is a floating-point array.
+
+    Reference: Tian, Chen, Ganguli, 2021, arXiv 2102.06810; the root as `linalg.square_root` has it (Higham, 2008).
     """
     check_square("corr", corr)
     check_choice("alpha", alpha, (0.5, 1.0))
