@@ -14,7 +14,7 @@ from sslx.config import Config, ConfigError
 from sslx.data import Dataset
 from sslx.methods import HeadSize, Method
 from sslx.models import Head, encoder
-from sslx.train import Network, TrainState, create_state, init, init_probe
+from sslx.train import Network, TrainState, create_state, init_probe
 from sslx.typing import AxisName
 
 
@@ -106,8 +106,7 @@ def initial_state(config: Config, inputs: Inputs, optimizer: optax.GradientTrans
     def build(key: Array) -> TrainState:
         init_key, run_key = jax.random.split(key)
         images = jnp.zeros((2, *inputs.image_shape), jnp.float32)
-        variables = init(network, init_key, images)
-        features, z, _ = jax.eval_shape(lambda v: network.apply(v, images), variables)
+        (features, z, _), variables = network.init_with_output(init_key, images)
         return create_state(
             run_key,
             variables,

@@ -86,7 +86,7 @@ def fit(parts: Parts, recorders: Sequence[Recorder], states: Sequence[TrainState
     config, lift, steps, lanes = recorders[0].config, parts.lift, parts.steps, len(recorders)
     if start == steps:
         return list(states), {}
-    step = build_step(config, parts, axis_name=lift.axis_name)
+    step = jax.jit(build_step(config, parts, axis_name=lift.axis_name))
     chunk, save_every = cadence(config.checkpoint_every, steps)
     seeds = [recorder.config.seed for recorder in recorders]
     feed = make_feed(config, parts, side_by_side(step, lanes), recorders[0].split, seeds=seeds, start=start, chunk=chunk)
@@ -96,7 +96,7 @@ def fit(parts: Parts, recorders: Sequence[Recorder], states: Sequence[TrainState
     describe = partial(
         speed.describe,
         program,
-        flops=lanes * step_flops(config, parts, states[0]),
+        flops=lanes * step_flops(config, parts, step, states[0], state.step.sharding),
         batch_size=lanes * config.batch_size,
         per_epoch=feed.per_epoch,
         peak=speed.peak_flops(compute_dtype(config.precision) or jnp.float32),
@@ -130,10 +130,15 @@ def build_step(config: Config, parts: Parts, *, axis_name: str | None = None) ->
     )
 
 
-def step_flops(config: Config, parts: Parts, state: TrainState) -> float:
-    """Operations of a training step; what is computed again to save memory counts once."""
-    whole = build_step(dataclasses.replace(config, micro_batches=1), parts)
-    return count_flops(whole, state, speed.abstract_batch(config.batch_size, inputs_of(parts.dataset).image_shape))
+def step_flops(config: Config, parts: Parts, step: Any, state: TrainState, sharding: Any) -> float:
+    """Operations of a training step; what is computed again to save memory counts once.
+
+    With its arguments placed as in the training program jax has traced it already, unless devices or micro-batches share its work.
+    """
+    if parts.lift.axis_name or config.micro_batches > 1:
+        step = build_step(dataclasses.replace(config, micro_batches=1), parts)
+    arguments = state, speed.abstract_batch(config.batch_size, inputs_of(parts.dataset).image_shape)
+    return count_flops(step, *jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), arguments))
 
 
 def side_by_side(step: Any, lanes: int) -> Any:

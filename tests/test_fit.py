@@ -17,6 +17,15 @@ from sslx.presets import preset
 CONFIG = preset("digits-vicreg", model="mlp", projector=(8, 4), steps=12, checkpoint_every=4, batch_size=256, optimizer="sgd", seed=3)
 
 
+VIEWS = []
+
+
+def noted(*arguments):
+    """A cheap view that is written down where it is traced."""
+    VIEWS.append(arguments)
+    return brighten(*arguments)
+
+
 class Notes(Recorder):
     """A recorder that keeps what it hears."""
 
@@ -34,7 +43,7 @@ class Notes(Recorder):
 def parts():
     """Digits in runs of 12 steps with two epochs and a bit, on one device, with views that cost little to compile."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(augment.RECIPES, "digits", (brighten, brighten))
+        patch.setitem(augment.RECIPES, "digits", (noted, noted))
         yield assemble(CONFIG)._replace(lift=parallel.lift("jit", 1))
 
 
@@ -43,8 +52,10 @@ def train(parts, *configs):
     split = evaluate.validation_split(parts.dataset.train_labels)
     notes = [Notes(config, split) for config in configs]
     states = [wide(initial_state(config, inputs_of(parts.dataset), parts.optimizer)) for config in configs]
+    VIEWS.clear()
     states, speed = fit(parts, notes, states, 0)
     assert min(speed.values()) > 0
+    assert len(VIEWS) == 2  # two views: the step is traced once, for its program and its operations
     return [jax.device_get((state.params, state.batch_stats)) for state in states], [(n.logged, n.validated) for n in notes]
 
 

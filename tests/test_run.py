@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sslx import cli, data, evaluate, folder, parallel, run
+from cheap_view import brighten
+from sslx import augment, cli, data, evaluate, folder, parallel, run
 from sslx.evaluate import _few_label
 from sslx.methods import METHODS
 from sslx.presets import preset
@@ -20,15 +21,24 @@ SPEED |= {"peak_memory_gib", "compile_seconds"}
 STUB = {"knn_accuracy": 0.0, "linear_accuracy": 0.0, "few_label_accuracy": {"2": 0.0}, "few_label_std": {"2": 0.0}}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def small_digits():
+    """A third of the digits, views that compile in no time, and two draws of few labels: what a run needs most of its time for."""
+    whole = data.load("digits")
+    third = whole._replace(train_images=whole.train_images[:500], train_labels=whole.train_labels[:500])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(data.DATASETS, "digits", lambda request: third)
+        patch.setitem(augment.RECIPES, "digits", (brighten, brighten))
+        patch.setattr(_few_label, "DRAWS", 2)
+        yield
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A run, its summary, and the events that were watched."""
     events = []
     out = tmp_path_factory.mktemp("runs") / "first"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_few_label, "DRAWS", 2)  # ten draws are tested by themselves
-        summary = run.pretrain(SMALL, out=out, watch=lambda kind, record: events.append((kind, record)))
-    return out, summary, events
+    return out, run.pretrain(SMALL, out=out, watch=lambda kind, record: events.append((kind, record))), events
 
 
 @pytest.fixture
@@ -106,7 +116,7 @@ def test_assess_repeats_the_scores_and_saves_features(finished, tmp_path):
     out, summary, _ = finished
     assert run.assess(out, ("linear",), save_to=str(tmp_path / "f.npz")) == {"linear_accuracy": summary["linear_accuracy"]}
     with np.load(tmp_path / "f.npz") as saved:
-        assert saved["features"].shape[0] == len(saved["labels"]) == 1437
+        assert saved["features"].shape[0] == len(saved["labels"]) == 500
         assert saved["test_features"].shape[0] == len(saved["test_labels"]) == 360
 
 

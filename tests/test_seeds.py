@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from sslx import evaluate, folder, run, seeds
+from cheap_view import brighten
+from sslx import augment, evaluate, folder, run, seeds
 from sslx.presets import preset
 
 SMALL = preset("digits-vicreg", model="mlp", projector=(16, 8), steps=4, batch_size=64, checkpoint_every=4)
@@ -13,13 +14,14 @@ SMALL = preset("digits-vicreg", model="mlp", projector=(16, 8), steps=4, batch_s
 
 @pytest.fixture
 def scores(monkeypatch):
-    """Probes and reports that cost nothing; the probes give 0, 1, 2, ... over 100."""
+    """Views, probes and reports that cost nothing; the probes give 0, 1, 2, ... over 100."""
     calls = iter(range(100))
 
     def stub(*_, **__):
         value = next(calls) / 100
         return {"knn_accuracy": value, "linear_accuracy": value, "few_label_accuracy": {"2": value}, "few_label_std": {"2": 0.0}}
 
+    monkeypatch.setitem(augment.RECIPES, "digits", (brighten, brighten))
     monkeypatch.setattr(evaluate, "evaluate", stub)
     monkeypatch.setattr(run, "render", lambda *_: "a report")
 

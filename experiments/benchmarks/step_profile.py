@@ -73,7 +73,7 @@ def measure(config: Config, parts: Parts, steps: int) -> dict[str, float]:
     """Speed of a way."""
     feed, state = start(config, parts, steps)
     program = speed.compile_step(feed.step, state, next(feed.stream))
-    flops = step_flops(config, parts, state)
+    flops = step_flops(config, parts, build_step(config, parts), state, state.step.sharding)
     seconds, state = [], block(program.call, feed, state, steps)
     for _ in range(5):
         begin = time.perf_counter()
