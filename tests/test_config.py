@@ -108,6 +108,9 @@ def test_a_config_cannot_be_changed_by_accident():
         preset("digits-vicreg").steps = 3
 
 
+SAVED = json.dumps(preset("digits-isoloss").to_json()).encode()
+
+
 def one_field():
     """A setting that a config has, or one that it has not, with any JSON value."""
     names = st.sampled_from([field.name for field in dataclasses.fields(Config)]) | st.text(max_size=3)
@@ -120,7 +123,7 @@ def one_field():
 @settings(max_examples=500, deadline=None)
 @given(changes=st.lists(one_field(), max_size=3))
 def test_any_settings_are_a_config_or_one_line(changes):
-    fields = {**preset("digits-isoloss").to_json(), **dict(changes)}
+    fields = {**json.loads(SAVED), **dict(changes)}
     config = outcome(Config.from_json, fields)
     assert config is None or Config.from_json(json.loads(json.dumps(config.to_json()))) == config
 
@@ -133,9 +136,6 @@ def outcome(read, *arguments):
         message = str(error)
     assert message.isprintable()
     return None
-
-
-SAVED = json.dumps(preset("digits-isoloss").to_json()).encode()
 
 
 @settings(max_examples=200, deadline=None)
