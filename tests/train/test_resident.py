@@ -22,15 +22,21 @@ from sslx.train._resident import chunk_rows
 COUNT, BATCH, STEPS, SEED = 22, 8, 6, 3  # two batches an epoch, so that a chunk of three steps crosses an epoch
 IMAGES = np.random.default_rng(0).integers(0, 256, (COUNT, 4, 4, 1)).astype(np.uint8)
 LABELS = np.arange(COUNT, dtype=np.int32) % 3
+HEAD = {"out": 4, "layers": 1, "bias": False}
+SGD = optax.sgd(0.1)
+
+
+@cache
+def initial_state():
+    variables = init(Network(MLP((6,)), Head(**HEAD)), jax.random.key(0), jnp.zeros((2, 4, 4, 1)))
+    return create_state(jax.random.key(1), jax.tree.map(lambda x: x.astype(jnp.float64), variables), SGD, {}, has_target=False)
 
 
 def build(lift):
     """Step and state of a tiny VICReg run in float64."""
-    method, optimizer, head = methods.build("vicreg"), optax.sgd(0.1), {"out": 4, "layers": 1, "bias": False}
-    network = Network(MLP((6,), axis_name=lift.axis_name), Head(**head))
-    variables = init(Network(MLP((6,)), Head(**head)), jax.random.key(0), jnp.zeros((2, 4, 4, 1)))
-    state = create_state(jax.random.key(1), jax.tree.map(lambda x: x.astype(jnp.float64), variables), optimizer, {}, has_target=False)
-    return make_step(network, method, optimizer, [brighten] * 2, total_steps=STEPS, axis_name=lift.axis_name), state
+    network = Network(MLP((6,), axis_name=lift.axis_name), Head(**HEAD))
+    step = make_step(network, methods.build("vicreg"), SGD, [brighten] * 2, total_steps=STEPS, axis_name=lift.axis_name)
+    return step, initial_state()
 
 
 @cache
