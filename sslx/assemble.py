@@ -109,7 +109,7 @@ def initial_state(config: Config, inputs: Inputs, optimizer: optax.GradientTrans
         (features, z, _), variables = network.init_with_output(init_key, images)
         return create_state(
             run_key,
-            variables,
+            dict(variables),
             optimizer,
             method.init_state(z.shape[-1]),
             has_target=method.target == "ema",

@@ -4,6 +4,8 @@ import gc
 import os
 from pathlib import Path
 
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # the workers share the cores, and threads that wait keep one busy: a fifth of the time
+
 import hypothesis
 import jax
 import jaxtyping
