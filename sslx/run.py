@@ -103,9 +103,9 @@ def score(
     clock: float,
 ) -> list[dict[str, Any]]:
     """Summaries of trained runs that began at `clock`; they are written to their folders, with the reports."""
-    summaries = []
+    summaries, raw = [], raw_scores(parts.dataset)
     for config, run, first, state in zip(configs, runs, firsts, states, strict=True):
-        summary = {**summarise(config, parts, run, first, state), "speed": speed, "seconds": round(time.perf_counter() - clock, 1)}
+        summary = {**summarise(config, parts, run, first, state, raw), "speed": speed, "seconds": round(time.perf_counter() - clock, 1)}
         folders.write_json(run.summary, summary)
         with folders.replacing(run.report) as temporary:
             temporary.write_text(render(summary, *report_material(config, parts, run, state)))
@@ -113,10 +113,14 @@ def score(
     return summaries
 
 
-def summarise(config: Config, parts: Parts, run: RunFolder, first: TrainState, state: TrainState) -> dict[str, Any]:
+def raw_scores(dataset: Dataset) -> dict[str, Any]:
+    """How good the pixels themselves are: the same for every run on the data set."""
+    return evaluate.evaluate(evaluate.raw_pixels(dataset.train_images), evaluate.raw_pixels(dataset.test_images), dataset)
+
+
+def summarise(config: Config, parts: Parts, run: RunFolder, first: TrainState, state: TrainState, raw: dict[str, Any]) -> dict[str, Any]:
     """What a run is and how good its encoder is, beside the encoder before training and raw pixels."""
     dataset = parts.dataset
-    pixels = evaluate.raw_pixels(dataset.train_images), evaluate.raw_pixels(dataset.test_images)
     return {
         "run": str(run.path),
         "preset": config.preset,
@@ -127,7 +131,7 @@ def summarise(config: Config, parts: Parts, run: RunFolder, first: TrainState, s
         **score_encoder(config, dataset, state),
         "baselines": {
             "random": evaluate.evaluate(*encode(config, dataset, first), dataset),
-            "raw": evaluate.evaluate(*pixels, dataset),
+            "raw": raw,
         },
         **provenance(),
     }

@@ -39,6 +39,8 @@ def test_side_by_side_and_in_turn_write_the_same_folders(scores, tmp_path, monke
         assert summary["knn_accuracy"] == {"mean": np.mean(values), "std": np.std(values, ddof=1)}
         assert set(summary["few_label_accuracy"]) == {"2"}
         assert (root / "seed1/report.html").exists()
+    raw = [json.loads((tmp_path / f"beside/seed{seed}/summary.json").read_text())["baselines"]["raw"] for seed in (0, 1)]
+    assert raw[0] == raw[1]  # scored once for both
     losses = [last_losses(tmp_path / name) for name in ("beside", "turn")]
     np.testing.assert_allclose(*losses, rtol=1e-3)
     assert seeds.pretrain_seeds(SMALL, 2, out=tmp_path / "turn", resume=True)["knn_accuracy"] == turn["knn_accuracy"]
