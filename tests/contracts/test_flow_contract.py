@@ -80,7 +80,7 @@ def along(name):
             "curvature": curvature,
             "invariant": flow.invariant(t, lam),
             "fixed": flow.fixed_points(lam0),
-            "nudged_time": jnp.stack([flow.solution(t + k * 1e-3, lam0) for k in (-2, -1, 1, 2)]),
+            "nudged_time": jax.vmap(lambda nudge: flow.solution(t + nudge, lam0))(1e-3 * jnp.asarray([-2, -1, 1, 2])),
         }
 
     return {key: np.asarray(value) for key, value in compute(TIMES, start).items()}
