@@ -4,7 +4,7 @@ import gc
 import os
 from pathlib import Path
 
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # the workers share the cores, and threads that wait keep one busy: a fifth of the time
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # the workers share the cores; a waiting thread keeps one busy
 
 import hypothesis
 import jax

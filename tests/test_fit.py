@@ -10,20 +10,18 @@ import pytest
 from cheap_view import brighten
 from sslx import augment, evaluate, parallel
 from sslx.assemble import assemble, initial_state, inputs_of
-from sslx.fit import Recorder, cadence, fit
+from sslx.fit import Recorder, build_step, cadence, fit, step_flops
 from sslx.folder import SPEED
 from sslx.presets import preset
 
 CONFIG = preset("digits-vicreg", model="mlp", projector=(8, 4), steps=12, checkpoint_every=4, batch_size=256, optimizer="sgd", seed=3)
-
-
 VIEWS = []
 
 
-def noted(*arguments):
+def noted(key, images, index):
     """A cheap view that is written down where it is traced."""
-    VIEWS.append(arguments)
-    return brighten(*arguments)
+    VIEWS.append(images.shape)
+    return brighten(key, images, index)
 
 
 class Notes(Recorder):
@@ -87,6 +85,18 @@ def test_seeds_side_by_side_are_the_seeds_in_turn(parts, from_host, feed):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), states[0], from_host[0][0])
     assert np.isclose(notes[0][0][-1][1]["loss"], from_host[1][0][0][-1][1]["loss"], rtol=1e-9)
     assert notes[0][0] != notes[1][0]
+
+
+def test_the_operations_of_a_step_do_not_depend_on_how_it_is_shared_out(parts):
+    def operations(lift, **changes):
+        config, mine = dataclasses.replace(CONFIG, **changes), parts._replace(lift=lift)
+        state = initial_state(config, inputs_of(parts.dataset), parts.optimizer)
+        step = build_step(config, mine, axis_name=lift.axis_name)
+        return step_flops(config, mine, step, state, lift.replicate(state).step.sharding)
+
+    whole = operations(parts.lift)
+    assert whole > 0
+    assert operations(parallel.lift("pmap", 4)) == operations(parts.lift, micro_batches=2) == whole
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,11 @@ Expected  The cost of the integration grows with the span of time that it has to
           start between 1e-3 and 2, log-uniform, alpha = 1/2. "short" ends at t = 20, when half of them have been learned; "whole" at
           t = 2000, when all have. One time is judged on both, 100 times on "whole".
 Measured  CPU, 2 cores with nothing else running (float64, seed 0, jax 0.10.2). One time, "whole": 2000x at 1e5 modes; "short": 10x at 1e3
-          modes, 38x at 1e4, 83x at 1e5 (three runs 80 to 94), 104x at 1e6 (0.062 s). 100 times at 1e5 modes: 53x on "whole", 2.4x on
-          "short"; ten times 17x; 1e3 modes at 1e3 times 0.86x. Error 3e-16 (diffrax 2e-9). So the targets are met where the modes are
-          followed until all have been learned, and missed on the short span, where diffrax takes few steps: of the 0.077 s that 5x would
-          allow there, writing an array of that size takes 0.045 s. Other work beside it slows diffrax more (130x and 3.4x were seen so).
+          modes, 38x at 1e4, 83x at 1e5 (three runs 80 to 94; 55x in a later one), 104x at 1e6 (0.062 s). 100 times at 1e5 modes: 53x on
+          "whole", 2.4x on "short" (1.8x in the later one); ten times 17x; 1e3 modes at 1e3 times 0.86x. Error 3e-16 (diffrax 2e-9). So
+          the targets are met where the modes are followed until all have been learned, and missed on the short span, where diffrax takes
+          few steps: of the 0.077 s that 5x would allow there, writing an array of that size takes 0.045 s. Other work beside it slows
+          diffrax more (130x and 3.4x were seen so).
 """
 
 import statistics

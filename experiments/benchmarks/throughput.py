@@ -6,7 +6,7 @@ Command   python experiments/benchmarks/throughput.py             (--model convn
           --quick takes a small batch and judges that both sides run. On a CPU the batch is cut to 32 and no ratio is demanded.
 Expected  ratio >= 2 on a GPU: bfloat16, batch 512, ResNet-18, two views; PyTorch with channels_last, autocast and torch.compile.
 Measured  one H200, jax 0.11.2, PyTorch 2.11, batch 512: PyTorch 20.5 ms a step, sslx 12.2 ms, ratio 1.69 (results/throughput.csv); on
-          another machine with such a card PyTorch took 12.4 ms, and sslx 12.0 on a third. The claim does not hold.
+          another day PyTorch took 12.4 ms on such a card, and sslx 12.0 on a third day. The claim does not hold.
 
 Both sides train VICReg with SGD on the same random images: crop, flip, brightness and contrast, per image, on the device. Medians of five
 after a warm-up that holds the compilation.

@@ -8,7 +8,7 @@ import numpy as np
 
 import loss_cases
 
-N, D, SCALE = 300, 256, 16  # sums of squares over rows, 76,800, and over features, 65,536, are no float16 numbers
+N, D, SCALE = 300, 256, 16  # sums of squares, about 76,800 over rows and 65,536 over features, are beyond float16
 
 
 def main():
