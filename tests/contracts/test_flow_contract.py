@@ -62,28 +62,43 @@ UNSOLVED = {
 }
 
 
+STEPS = np.asarray([-2, -1, 1, 2])
+
+
 @cache
 def along(name):
-    """Everything about one solution, compiled once: states, d/dt, d/dlam0, velocity, invariant, second derivatives."""
+    """Everything about one solution, compiled once: states, d/dt, d/dlam0, velocity, invariant, second derivatives, neighbours."""
     flow, start = SOLVED[name]
+    mode = np.eye(len(start))
+    along_time, along_start = np.zeros((1 + len(start), len(TIMES))), np.concatenate([0 * mode[:1], mode])
+    along_time[0] = 1
+    later = np.concatenate([1e-3 * STEPS, 0 * STEPS.repeat(len(start))])
+    higher = np.concatenate([np.zeros((4, len(start))), (STEPS[:, None, None] * 1e-4 * start * mode).reshape(-1, len(start))])
 
     @jax.jit
     def compute(t, lam0):
-        lam, rate = jax.jvp(lambda t: flow.solution(t, lam0), (t,), (jnp.ones_like(t),))
-        forward = jax.jacfwd(flow.solution, argnums=1)(t, lam0)
-        curvature = jax.jacfwd(jax.grad(lambda x: jnp.sum(flow.solution(t[2], x))))(lam0)
+        lam, derivatives = jax.vmap(lambda dt, dx: jax.jvp(flow.solution, (t, lam0), (dt, dx)), out_axes=(None, 0))(along_time, along_start)
         return {
             "lam": lam,
-            "rate": rate,
+            "rate": derivatives[0],
             "velocity": flow.velocity(lam),
-            "sensitivity": forward,
-            "curvature": curvature,
+            "sensitivity": derivatives[1:],
+            "curvature": jax.jacfwd(jax.grad(lambda x: jnp.sum(flow.solution(t[2], x))))(lam0),
             "invariant": flow.invariant(t, lam),
             "fixed": flow.fixed_points(lam0),
-            "nudged_time": jax.vmap(lambda nudge: flow.solution(t + nudge, lam0))(1e-3 * jnp.asarray([-2, -1, 1, 2])),
+            "nudged": jax.vmap(flow.solution)(t + later[:, None], lam0 + higher),
         }
 
-    return {key: np.asarray(value) for key, value in compute(TIMES, start).items()}
+    found = {key: np.asarray(value) for key, value in compute(TIMES, start).items()}
+    nudged = found.pop("nudged")
+    return found | {"nudged_time": nudged[:4], "nudged_start": nudged[4:].reshape(4, len(start), *found["lam"].shape)}
+
+
+def quotient(nudged, size):
+    """The derivative from values at -2, -1, 1 and 2 steps of this size, to fourth order."""
+    back2, back, ahead, ahead2 = nudged
+    with np.errstate(invalid="ignore"):
+        return (back2 - ahead2 + 8 * (ahead - back)) / (12 * size)
 
 
 @pytest.mark.parametrize("name", SOLVED)
@@ -93,11 +108,9 @@ def test_time_derivative_is_the_velocity(name):
     finite = np.isfinite(a["lam"])
     np.testing.assert_allclose(a["rate"][finite], a["velocity"][finite], rtol=1e-9, atol=1e-12)
     assert np.all(a["rate"][~finite] == 0)
-    back2, back, ahead, ahead2 = a["nudged_time"]
-    with np.errstate(invalid="ignore"):
-        quotient = (back2 - ahead2 + 8 * (ahead - back)) / 12e-3
-    calm = np.isfinite(quotient) & (TIMES > 0)[:, None]
-    np.testing.assert_allclose(quotient[calm], a["velocity"][calm], rtol=1e-6, atol=1e-10)
+    slope = quotient(a["nudged_time"], 1e-3)
+    calm = np.isfinite(slope) & (TIMES > 0)[:, None]
+    np.testing.assert_allclose(slope[calm], a["velocity"][calm], rtol=1e-6, atol=1e-10)
 
 
 @pytest.mark.parametrize("name", SOLVED)
@@ -107,17 +120,10 @@ def test_starts_where_it_is_told(name):
 
 @pytest.mark.parametrize("name", SOLVED)
 def test_derivative_in_the_start(name):
-    flow, start = SOLVED[name]
-    a = along(name)
-    finite = np.isfinite(a["lam"])
-    size = 1e-4 * start
-    f = jax.jit(partial(flow.solution, TIMES))
-    for m in range(len(start)):
-        step = size * (np.arange(len(start)) == m)
-        back2, back, ahead, ahead2 = (np.asarray(f(start + k * step)) for k in (-2, -1, 1, 2))
-        with np.errstate(invalid="ignore"):
-            quotient = (back2 - ahead2 + 8 * (ahead - back)) / (12 * size[m])
-        np.testing.assert_allclose(a["sensitivity"][..., m][finite], quotient[finite], rtol=1e-6, atol=1e-7)
+    a, start = along(name), SOLVED[name][1]
+    finite = np.broadcast_to(np.isfinite(a["lam"]), a["sensitivity"].shape)
+    slope = quotient(a["nudged_start"], 1e-4 * start[:, None, None])
+    np.testing.assert_allclose(a["sensitivity"][finite], slope[finite], rtol=1e-6, atol=1e-7)
     assert np.all(np.isfinite(a["curvature"]))
 
 
