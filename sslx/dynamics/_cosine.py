@@ -161,10 +161,11 @@ def _target_force(unit: Array, lam: Array, noise: Noise, nodes: int) -> Array:
 def _rescaled(s: Array, alpha: float) -> tuple[Array, Array, Array]:
     """s over its mean, lam = s^alpha over its maximum, and that maximum: the averages are homogeneous, the quadrature is not.
 
-    The scales are constants under differentiation, which is exact because the flow does not depend on them.
+    The scales are constants under differentiation, which is exact because the flow does not depend on them. A mode that an integrator
+    has taken below zero counts as dead.
     """
     mean = lax.stop_gradient(jnp.mean(s))
-    unit = s / jnp.where(mean > 0, mean, 1.0)
+    unit = jnp.where(s < 0, 0.0, s) / jnp.where(mean > 0, mean, 1.0)
     power = jnp.where(s > 0, jnp.where(s > 0, s, 1.0) ** alpha, 0.0)
     largest = lax.stop_gradient(jnp.max(power))
     largest = jnp.where(largest > 0, largest, 1.0)
