@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sslx import folder as folders
-from sslx.config import Config
+from sslx.config import Config, ConfigError
 from sslx.fit import Watch
 from sslx.processes import on_first
 from sslx.run import pretrain, read_data, silent, train_and_score
@@ -29,7 +29,7 @@ def pretrain_seeds(
 
     Args:
         config: the settings of the first run.
-        count: how many.
+        count: how many, at least 2.
         out: the folder for the run folders `seedS`; by default a fresh one under runs/.
         resume: go on with what is in `out`: finished runs are read, the others trained in turn.
         watch: as in `sslx.pretrain`.
@@ -42,6 +42,8 @@ def pretrain_seeds(
         ConfigError, DataError, FolderError, Divergence: as in `sslx.pretrain`.
     """
     begin = time.perf_counter()
+    if count < 2:
+        raise ConfigError(f"count must be at least 2 for a standard deviation, got {count}; use sslx.pretrain for one run")
     if resume and out is None:
         raise folders.FolderError("--resume needs --out with the folder to go on with")
     configs = [dataclasses.replace(config, seed=config.seed + i) for i in range(count)]
@@ -84,4 +86,4 @@ def spread(values: Sequence[Any]) -> dict[str, Any]:
     """Mean and standard deviation, entry by entry where the values are tables."""
     if isinstance(values[0], dict):
         return {key: spread([value[key] for value in values]) for key in values[0]}
-    return {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0}
+    return {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1))}

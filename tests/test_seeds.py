@@ -7,6 +7,7 @@ import pytest
 
 from cheap_view import brighten
 from sslx import augment, evaluate, folder, run, seeds
+from sslx.config import ConfigError
 from sslx.presets import preset
 
 SMALL = preset("digits-vicreg", model="mlp", projector=(16, 8), steps=4, batch_size=64, checkpoint_every=4)
@@ -48,6 +49,11 @@ def test_side_by_side_and_in_turn_write_the_same_folders(scores, tmp_path, monke
 
 def last_losses(root):
     return [folder.read_lines(root / f"seed{seed}/metrics.jsonl")[-1]["loss"] for seed in (0, 1)]
+
+
+def test_one_seed_has_no_standard_deviation():
+    with pytest.raises(ConfigError, match="count must be at least 2 for a standard deviation, got 1; use sslx"):
+        seeds.pretrain_seeds(SMALL, 1)
 
 
 def test_resuming_needs_a_folder():
