@@ -55,7 +55,7 @@ def test_value_and_gradient_on_four_devices_are_those_of_one(name):
     assert_same_as_on_one_device(name, 4)
 
 
-WAYS_OF_SHARING = pytest.mark.parametrize("name", ["vicreg", "nt_xent", "w_mse", "sigreg"])  # moments, rows, sub-batches, number of rows
+WAYS_OF_SHARING = pytest.mark.parametrize("name", ["vicreg", "nt_xent", "w_mse", "sigreg"])  # by moments, rows, sub-batches, count
 
 
 @WAYS_OF_SHARING
@@ -75,10 +75,10 @@ def test_jit_over_a_mesh_is_exact_without_an_axis(name):
 @EVERY_LOSS
 def test_a_mutant_without_collectives_is_caught(name, monkeypatch):
     """A mean over samples keeps its gradient without them (the train step averages it), so there only the value gives the mutant away."""
+    loss, gradient = on_one_device()[name]
     silent = SimpleNamespace(pmean=lambda x, _: x, psum=lambda x, _: x, all_gather=lambda x, *_, **__: x)
     monkeypatch.setattr(collectives, "lax", silent)
     monkeypatch.setattr(collectives, "axis_index", lambda _: 0)
-    loss, gradient = on_one_device()[name]
     losses, found = on_devices(name, 4, "mutant")  # a name of its own, so that nothing is left of an earlier trace
     assert np.max(np.abs(losses - loss)) > 1e-3 * abs(loss)
     if CASES[name].per_sample:
