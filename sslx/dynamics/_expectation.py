@@ -28,7 +28,7 @@ _CORE_R, _CORE_X = 1.9, 1.5  # half-widths, in units of tau, of the part that th
 
 
 class Views(NamedTuple):
-    """The quadrature's weights [a, b], and <z_1^2>, <z_1 z_2>, <z_2^2> at its points [a, b, M].""" ""
+    """The quadrature's weights [a, b], and <z_1^2>, <z_1 z_2>, <z_2^2> at its points [a, b, M]."""
 
     weight: Array
     online: Array
