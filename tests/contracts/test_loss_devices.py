@@ -1,4 +1,7 @@
-"""What every loss promises on several devices: value and gradient of the whole batch on one, and a mutant without collectives is caught."""
+"""What every loss promises on several devices: value and gradient of the whole batch on one, and a mutant without collectives is caught.
+
+Every loss is held to it on four devices; on other numbers of them and over a mesh one loss of each way of sharing a batch.
+"""
 
 import functools
 from types import SimpleNamespace
@@ -60,7 +63,7 @@ WAYS_OF_SHARING = pytest.mark.parametrize("name", ["vicreg", "nt_xent", "w_mse",
 
 @WAYS_OF_SHARING
 @pytest.mark.parametrize("count", [1, 2, 8])
-def test_and_so_they_are_on_other_numbers_of_devices(name, count):
+def test_value_and_gradient_on_other_numbers_of_devices_are_those_of_one(name, count):
     assert_same_as_on_one_device(name, count)
 
 
