@@ -105,7 +105,7 @@ class Block(nn.Module):
 def torch_network(model: str) -> nn.Module:
     """The encoder and projector of the sslx side."""
     if model == "convnet":
-        sizes = itertools.pairwise(((3, 1), (32, 1), (64, 2), (128, 2)))
+        sizes = itertools.pairwise(((3, 1), (32, 2), (64, 2), (128, 2)))
         stages = [nn.Sequential(nn.Conv2d(a, b, 3, s, 1, bias=False), nn.BatchNorm2d(b), nn.ReLU()) for (a, _), (b, s) in sizes]
         features = 128
     else:

@@ -9,9 +9,14 @@ from jaxtyping import Float
 from sslx.models._layers import PatchConv, batch_norm
 from sslx.typing import AxisName, Embedding
 
+LARGE = 32
+
 
 class ConvNet(nn.Module):
-    """3x3 convolution, batch norm and ReLU per stage, then the mean over the image: [N, H, W, C] -> [N, widths[-1]]."""
+    """3x3 convolution, batch norm and ReLU per stage, then the mean over the image: [N, H, W, C] -> [N, widths[-1]].
+
+    The first stage halves images of `LARGE` pixels and more, in which neighbours say much the same.
+    """
 
     widths: tuple[int, ...] = (32, 64, 128)
     strides: tuple[int, ...] = (1, 2, 2)
@@ -22,8 +27,10 @@ class ConvNet(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "N H W C"], *, train: bool = False) -> Embedding:
         """Features of a batch of images."""
-        for width, stride in zip(self.widths, self.strides, strict=True):
-            x = PatchConv(width, stride, self.dtype)(x)
+        first, *rest = self.strides
+        strides = (2 * first if min(x.shape[1:3]) >= LARGE else first, *rest)
+        for width, stride in zip(self.widths, strides, strict=True):
+            x = PatchConv(train, width, stride, self.dtype)(x)
             x = nn.relu(batch_norm(train, dtype=self.dtype, axis_name=self.axis_name, momentum=self.momentum)(x))
         return jnp.mean(x, axis=(1, 2))
 

@@ -28,9 +28,9 @@ class BasicBlock(nn.Module):
     def __call__(self, x: Images, *, train: bool) -> Maps:
         """ReLU of residual plus shortcut."""
         dtype = self.norm["dtype"]
-        y = conv(self.width, stride=self.stride, dtype=dtype, name="conv1")(x)
+        y = conv(train, self.width, stride=self.stride, dtype=dtype, name="conv1")(x)
         y = nn.relu(batch_norm(train, name="bn1", **self.norm)(y))
-        y = conv(self.width, dtype=dtype, name="conv2")(y)
+        y = conv(train, self.width, dtype=dtype, name="conv2")(y)
         y = batch_norm(train, zero_scale=self.zero_init_residual, name="bn2", **self.norm)(y)
         return nn.relu(y + shortcut(x, y, self.stride, train, self.norm))
 
@@ -47,11 +47,11 @@ class BottleneckBlock(nn.Module):
     def __call__(self, x: Images, *, train: bool) -> Maps:
         """ReLU of residual plus shortcut."""
         dtype = self.norm["dtype"]
-        y = conv(self.width, size=1, dtype=dtype, name="conv1")(x)
+        y = conv(train, self.width, size=1, dtype=dtype, name="conv1")(x)
         y = nn.relu(batch_norm(train, name="bn1", **self.norm)(y))
-        y = conv(self.width, stride=self.stride, dtype=dtype, name="conv2")(y)
+        y = conv(train, self.width, stride=self.stride, dtype=dtype, name="conv2")(y)
         y = nn.relu(batch_norm(train, name="bn2", **self.norm)(y))
-        y = conv(4 * self.width, size=1, dtype=dtype, name="conv3")(y)
+        y = conv(train, 4 * self.width, size=1, dtype=dtype, name="conv3")(y)
         y = batch_norm(train, zero_scale=self.zero_init_residual, name="bn3", **self.norm)(y)
         return nn.relu(y + shortcut(x, y, self.stride, train, self.norm))
 
@@ -60,7 +60,7 @@ def shortcut(x: Images, y: Maps, stride: int, train: bool, norm: Mapping[str, An
     """`x`, or its 1x1 projection where the shape of the residual `y` differs. Called inside a block's compact method."""
     if x.shape == y.shape:
         return x
-    x = conv(y.shape[-1], size=1, stride=stride, dtype=norm["dtype"], name="downsample_conv")(x)
+    x = conv(train, y.shape[-1], size=1, stride=stride, dtype=norm["dtype"], name="downsample_conv")(x)
     return batch_norm(train, name="downsample_bn", **norm)(x)
 
 
@@ -85,7 +85,7 @@ class ResNet(nn.Module):
         """Features of a batch of images, the mean over the last map."""
         norm = {"dtype": self.dtype, "axis_name": self.axis_name, "momentum": self.momentum}
         size, stride = {"cifar": (3, 1), "imagenet": (7, 2)}[self.stem]
-        x = conv(self.width, size=size, stride=stride, dtype=self.dtype, name="conv1")(x)
+        x = conv(train, self.width, size=size, stride=stride, dtype=self.dtype, name="conv1")(x)
         x = nn.relu(batch_norm(train, name="bn1", **norm)(x))
         if self.stem == "imagenet":
             x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))  # pyright: ignore[reportArgumentType]

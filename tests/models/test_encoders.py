@@ -107,14 +107,14 @@ def test_batch_norm_over_devices_equals_the_large_batch(module):
         np.testing.assert_allclose(four[2], one, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("size", [7, 8])
-def test_a_stage_is_a_convolution_and_momentum_weighs_the_old_statistics(size):
-    images = jax.random.uniform(jax.random.key(1), (6, size, 8, 2), jnp.float64)
+@pytest.mark.parametrize(("height", "width", "stride"), [(7, 8, 2), (8, 8, 2), (31, 40, 2), (32, 33, 4)])
+def test_the_first_stage_is_a_convolution_and_momentum_weighs_the_old_statistics(height, width, stride):
+    images = jax.random.uniform(jax.random.key(1), (6, height, width, 2), jnp.float64)
     module = ConvNet(widths=(3,), strides=(2,), momentum=0.75)
     tree = variables(module, images)
     _, state = train(module, tree, images)
     kernel = tree["params"]["PatchConv_0"]["kernel"]
-    maps = jax.lax.conv_general_dilated(images, kernel, (2, 2), [(1, 1), (1, 1)], dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    maps = jax.lax.conv_general_dilated(images, kernel, (stride, stride), [(1, 1), (1, 1)], dimension_numbers=("NHWC", "HWIO", "NHWC"))
     statistics = state["batch_stats"]["BatchNorm_0"]
     old = tree["batch_stats"]["BatchNorm_0"]
     np.testing.assert_allclose(statistics["mean"], 0.75 * old["mean"] + 0.25 * maps.mean((0, 1, 2)), rtol=1e-9)
@@ -153,7 +153,7 @@ def test_zero_init_residual_starts_a_block_as_its_shortcut(block):
 
 
 def test_an_accelerator_takes_the_compilers_own_derivative(monkeypatch):
-    module, x = PatchConv(4, 2), jax.random.normal(jax.random.key(0), (2, 5, 5, 3))
+    module, x = PatchConv(True, 4, 2), jax.random.normal(jax.random.key(0), (2, 5, 5, 3))
     params = module.init(jax.random.key(1), x)
 
     def gradient_and_program():
@@ -166,3 +166,12 @@ def test_an_accelerator_takes_the_compilers_own_derivative(monkeypatch):
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5), elsewhere, on_cpu)
     assert "dot_general" in with_products
     assert "dot_general" not in without
+
+
+def test_a_frozen_encoder_takes_the_compilers_own_convolution_on_a_cpu_too():
+    x = jnp.zeros((2, 8, 8, 3))
+    for name in ("convnet", "resnet18"):
+        module = encoder(name)
+        program = str(jax.make_jaxpr(module.apply)(jax.eval_shape(module.init, jax.random.key(0), x), x))
+        assert "conv_general_dilated" in program
+        assert "dot_general" not in program
