@@ -21,6 +21,7 @@ import sslx
 from sslx import data, evaluate, folder as folders
 from sslx.assemble import Inputs, Parts, assemble, frozen_encoder, frozen_projector, initial_state, inputs_of, variables_of
 from sslx.augment import RECIPES, make_views
+from sslx.baseline import raw_scores
 from sslx.checkpoint import Checkpoints
 from sslx.config import Config
 from sslx.data import Dataset
@@ -111,11 +112,6 @@ def score(
             temporary.write_text(render(summary, *report_material(config, parts, run, state)))
         summaries.append(summary)
     return summaries
-
-
-def raw_scores(dataset: Dataset) -> dict[str, Any]:
-    """How good the pixels themselves are: the same for every run on the data set."""
-    return evaluate.evaluate(evaluate.raw_pixels(dataset.train_images), evaluate.raw_pixels(dataset.test_images), dataset)
 
 
 def summarise(config: Config, parts: Parts, run: RunFolder, first: TrainState, state: TrainState, raw: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import gc
 import os
 from pathlib import Path
 
+os.environ["SSLX_CACHE"] = os.devnull  # nothing is kept from one run of the suite to the next
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # the workers share the cores; a waiting thread keeps one busy
 
 import hypothesis

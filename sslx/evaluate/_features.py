@@ -8,9 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 Apply = Callable[..., Any]
+SIDE = 32
+BLOCK = 1024
 
 
 def extract(apply: Apply, variables: object, images: np.ndarray, *, batch_size: int = 256) -> Any:
@@ -43,5 +45,18 @@ def jitted(apply: Apply) -> Apply:
 
 
 def raw_pixels(images: np.ndarray) -> Float[np.ndarray, "N d"]:
-    """Pixels in [0, 1] as features: the baseline that needs no network."""
-    return images.reshape(len(images), -1).astype(np.float32) / 255
+    """Pixels in [0, 1] as features: the baseline that needs no network.
+
+    Images with a side of more than `SIDE` are averaged over squares until they have no more: 150,528 numbers for each image of
+    ImageNet would be a terabyte. What does not fill a square at the right and lower border is left out.
+    """
+    square = min(-(-max(images.shape[1:3]) // SIDE), *images.shape[1:3])
+    blocks = [images[start : start + BLOCK] for start in range(0, len(images), BLOCK)]
+    return np.concatenate([shrink(block, square).reshape(len(block), -1) for block in blocks]) / np.float32(255)
+
+
+def shrink(images: UInt8[np.ndarray, "N H W C"], square: int) -> Float[np.ndarray, "N h w C"]:
+    """Means over squares of `square` x `square` pixels."""
+    height, width = (side // square for side in images.shape[1:3])
+    whole = images[:, : height * square, : width * square]
+    return whole.reshape(len(images), height, square, width, square, -1).mean((2, 4), dtype=np.float32)

@@ -22,3 +22,9 @@ def test_the_encoder_is_compiled_once():
 
 def test_raw_pixels_lie_between_0_and_1():
     np.testing.assert_allclose(raw_pixels(IMAGES), IMAGES.reshape(11, 16) / 255, rtol=1e-6)
+
+
+def test_raw_pixels_of_large_images_are_means_over_squares():
+    images = np.random.default_rng(1).integers(0, 256, (3, 70, 41, 2)).astype(np.uint8)  # 23 squares of 3 x 3, and 13
+    squares = [[images[:, 3 * i : 3 * i + 3, 3 * j : 3 * j + 3].mean((1, 2)) for j in range(13)] for i in range(23)]
+    np.testing.assert_allclose(raw_pixels(images), np.array(squares).transpose(2, 0, 1, 3).reshape(3, -1) / 255, rtol=1e-5)
