@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
-from sklearn.cluster import DBSCAN
 
 from sslx import geometry
 from sslx.evaluate._knn import unit_rows
@@ -175,6 +174,8 @@ def _as_flat_as_noise(spectrum: np.ndarray, n: int) -> bool:
 
 def _clusters(features: np.ndarray) -> tuple[int, float]:
     """(number of dense clusters, share of the variance within them) on at most 400 rows; (0, 1) unless they cover 90 % of those."""
+    from sklearn.cluster import DBSCAN
+
     rows = features[:: max(1, len(features) // 400)].astype(np.float64)
     deviations = rows - rows.mean(axis=0)
     variance = np.mean(np.sum(deviations**2, axis=1))

@@ -10,6 +10,7 @@ import numpy as np
 from jax import Array, lax
 from jaxtyping import Float, Int
 
+from sslx.threads import thread_pools
 from sslx.typing import AnyArray, Number
 
 CHUNK = 256  # test images at a time: against 50,000 training images 50 MB of similarities
@@ -49,7 +50,7 @@ def knn_accuracy(
         rows = slice(start, start + CHUNK)
         return int(np.sum(np.asarray(vote(test[rows])) == test_labels[rows]))
 
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(os.cpu_count() if on_cpu else 8) as pool, thread_pools().limit(limits=1):  # a core for each chunk
         return sum(pool.map(hits, range(0, len(test), CHUNK))) / len(test)
 
 

@@ -75,7 +75,8 @@ def minimum(
         return loss + ridge / 2 * np.sum(w**2), np.append(slope, k**0.5 * slope_b)
 
     start = np.zeros((len(factor) + 1) * k)
-    options = {"gtol": TOLERANCE, "ftol": TOLERANCE**2 / 10, "maxiter": 1000}
+    rounding = np.finfo(x.dtype).eps / 100  # of the mean over many rows; beyond it line searches find nothing and go on for long
+    options = {"gtol": TOLERANCE, "ftol": max(TOLERANCE**2 / 10, rounding), "maxiter": 1000, "maxls": 5}
     with ThreadPoolExecutor(os.cpu_count()) as pool, thread_pools().limit(limits=1):  # a core for each block of rows
         return parameters(minimize(objective, start, jac=True, method="L-BFGS-B", options=options).x)
 
