@@ -52,14 +52,18 @@ def arguments(description: str | None, default_out: str, *, seed: int = 0, **ext
 def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     """One line per mapping; the keys of the first are the header."""
     with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 
 
-def stamp(provenance: Mapping[str, Any]) -> dict[str, str]:
+def commit() -> str:
+    """The commit of the tree that runs, or nothing outside a repository."""
+    return subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False).stdout.strip()
+
+
+def stamp(provenance: Mapping[str, Any], commit: str) -> dict[str, str]:
     """Device, versions and commit, for the lines of a CSV; `provenance` as `sslx.run.provenance` and a run's summary have it."""
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False).stdout.strip()
     versions = " ".join(f"{name}={number}" for name, number in provenance["versions"].items())
     return {"device": provenance["device"], "versions": versions, "commit": commit}
 

@@ -36,6 +36,7 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "vicreg_pairdist": ("vicreg_pairdist", {}),
 }
 LOWEST_RANKME = 8.0
+COMMIT = "commit.txt"
 
 
 def run_folder(out: Path, name: str, seed: int) -> RunFolder:
@@ -44,10 +45,11 @@ def run_folder(out: Path, name: str, seed: int) -> RunFolder:
 
 
 def train(run: RunFolder, name: str, changes: dict[str, Any]) -> None:
-    """Train a run unless it is there; go on with one that was cut off."""
+    """Train a run unless it is there; go on with one that was cut off. The commit that trained it stays with it."""
     if not run.summary.exists():
-        method, own = RUNS[name]
+        (method, own), commit = RUNS[name], _script.commit()
         sslx.pretrain(preset(f"cifar10-{method}", **changes, **own), out=run.path, resume=run.config.exists(), watch=say)
+        (run.path / COMMIT).write_text(commit)
 
 
 def say(kind: str, record: dict[str, Any]) -> None:
@@ -75,7 +77,7 @@ def row(name: str, run: RunFolder) -> dict[str, Any]:
         "batch": config.batch_size,
         **{key: round(100 * value, 2) for key, value in scores.items()},
         "RankMe": round(summary["rankme"], 1),
-        **_script.stamp(summary),
+        **_script.stamp(summary, commit.read_text() if (commit := run.path / COMMIT).exists() else ""),
     }
 
 

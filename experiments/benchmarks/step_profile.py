@@ -158,7 +158,7 @@ def main() -> int:
     model, batch = ("convnet", 16) if options.quick else (options.model, options.batch)
     config = preset(f"cifar10-{options.method}", seed=options.seed, model=model, batch_size=batch)
     steps, parts = (2, random_parts(config, 500)) if options.quick else (20, random_parts(config, 50_000))
-    rows, stamp = [], _script.stamp(provenance())
+    rows, stamp = [], _script.stamp(provenance(), _script.commit())
     for way, how in WAYS.items():
         measured = measure(dataclasses.replace(config, **how), parts, steps)
         print(way, *(f"{key} {value:.4g}" for key, value in measured.items()), sep=", ", flush=True)

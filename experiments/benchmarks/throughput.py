@@ -189,7 +189,7 @@ def main() -> int:
         median = statistics.median(seconds)
         row = {"side": side, "model": options.model, "batch": batch, "seconds": median, "images_per_second": batch / median}
         row |= {"slowest": max(seconds), "fastest": min(seconds), "flops_utilisation": flops / median / peak}
-        rows.append({**row, **_script.stamp(provenance())})
+        rows.append({**row, **_script.stamp(provenance(), _script.commit())})
     _script.write_csv(options.out / "throughput.csv", rows)
     draw(options.out / "throughput.png", rows)
     ratio = rows[1]["seconds"] / rows[0]["seconds"]
