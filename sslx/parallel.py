@@ -96,7 +96,7 @@ def _pmap_lift(devices: list[Any]) -> Lift:
     return Lift(
         axis_name=AXIS,
         step=lambda step: jax.pmap(step, axis_name=AXIS, devices=devices, donate_argnums=0, out_axes=(0, None)),  # pyright: ignore
-        replicate=lambda state: jax.tree.map(lambda x: jnp.broadcast_to(x, (width, *jnp.shape(x))), state),
+        replicate=lambda state: jax.tree.map(lambda x: jax.device_put(jnp.broadcast_to(x, (width, *jnp.shape(x))), each), state),
         shard=shard,
         unreplicate=lambda state: jax.tree.map(lambda x: x[0], state),
         place=lambda data: jax.tree.map(lambda x: jax.device_put(np.broadcast_to(x, (width, *x.shape)), each), data),

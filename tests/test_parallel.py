@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -37,6 +39,18 @@ def test_what_was_taken_back_outlives_the_next_step():
     kept = lift.unreplicate(first)
     step(first, lift.shard(BATCH))
     assert float(kept) == BATCH.sum()
+
+
+@pytest.mark.parametrize(("mode", "devices"), [("jit", 1), ("jit", 4), ("pmap", 4)])
+def test_a_second_step_compiles_nothing(mode, devices, caplog):
+    lift = parallel.lift(mode, devices)
+    step, state, compiled = lift.step(partial(total)), lift.replicate(jnp.zeros(())), []  # a function of its own, not compiled before
+    with jax.log_compiles():
+        for _ in range(2):
+            caplog.clear()
+            state, _ = step(state, lift.shard(BATCH))
+            compiled.append("Finished XLA compilation" in caplog.text)
+    assert compiled == [True, False]
 
 
 @pytest.mark.parametrize(
