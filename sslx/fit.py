@@ -136,7 +136,7 @@ def step_flops(config: Config, parts: Parts, step: Any, state: TrainState, shard
     With its arguments placed as in the training program jax has traced it already, unless devices or micro-batches share its work.
     """
     if parts.lift.axis_name or config.micro_batches > 1:
-        step = build_step(dataclasses.replace(config, micro_batches=1), parts)
+        step, sharding = build_step(dataclasses.replace(config, micro_batches=1), parts), None
     arguments = state, speed.abstract_batch(config.batch_size, inputs_of(parts.dataset).image_shape)
     return count_flops(step, *jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), arguments))
 
