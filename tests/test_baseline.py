@@ -7,6 +7,7 @@ import pytest
 
 from sslx import data, evaluate
 from sslx.baseline import raw_scores
+from sslx.evaluate import _few_label
 
 
 @pytest.fixture
@@ -23,6 +24,7 @@ def dataset():
 def evaluations(monkeypatch, tmp_path):
     """How often something was evaluated, with an empty cache."""
     calls, real = [], evaluate.evaluate
+    monkeypatch.setattr(_few_label, "DRAWS", 2)
     monkeypatch.setenv("SSLX_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(evaluate, "evaluate", lambda *arrays, **options: calls.append(arrays) or real(*arrays, **options))
     return calls

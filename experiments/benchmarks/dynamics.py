@@ -7,12 +7,13 @@ Command   python experiments/benchmarks/dynamics.py
 Expected  The cost of the integration grows with the span of time that it has to step through; the closed form does not notice. The modes
           start between 1e-3 and 2, log-uniform, alpha = 1/2. "short" ends at t = 20, when half of them have been learned; "whole" at
           t = 2000, when all have. One time is judged on both, 100 times on "whole".
-Measured  CPU, 2 cores with nothing else running (float64, seed 0, jax 0.10.2). One time, "whole": 2000x at 1e5 modes; "short": 10x at 1e3
-          modes, 38x at 1e4, 83x at 1e5 (three runs 80 to 94; 55x in a later one), 104x at 1e6 (0.062 s). 100 times at 1e5 modes: 53x on
-          "whole", 2.4x on "short" (1.8x in the later one); ten times 17x; 1e3 modes at 1e3 times 0.86x. Error 3e-16 (diffrax 2e-9). So
-          the targets are met where the modes are followed until all have been learned, and missed on the short span, where diffrax takes
-          few steps: of the 0.077 s that 5x would allow there, writing an array of that size takes 0.045 s. Other work beside it slows
-          diffrax more (130x and 3.4x were seen so).
+Measured  CPU, 2 cores with AVX-512 and nothing else running (float64, seed 0, jax 0.10.2), three runs. One time, "whole": 6000x to 7700x at
+          1e5 modes; "short": 20x to 28x at 1e3 modes, 61x to 64x at 1e4, 188x to 218x at 1e5, 133x to 177x at 1e6 (0.037 to 0.044 s).
+          100 times at 1e5 modes: 131x to 159x on "whole"; on "short" 4.7x and 5.6x, and 5.8x with huge pages
+          (GLIBC_TUNABLES=glibc.malloc.hugetlb=1), since a third of the time is the kernel's for new pages; ten times 50x to 55x; 1e3 modes
+          at 1e3 times 1.1x to 1.4x. Error 3e-16 (diffrax 2e-9). Both sides are compiled for whole AVX-512 registers; by default XLA takes
+          half of one, which slows the closed form only: "short", 167x at one time and 3.2x at 100. Other work on the machine slows
+          diffrax more.
 """
 
 import statistics
@@ -35,8 +36,9 @@ from sslx import dynamics
 SPANS = {"whole": 2000.0, "short": 20.0}
 FLOW = dynamics.euclidean()
 assert FLOW.solution is not None
-CLOSED = jax.jit(FLOW.solution)
-INTEGRATED = jax.jit(lambda t, lam0: dynamics.integrate(FLOW, t, lam0))
+WIDE = {"xla_cpu_prefer_vector_width": 512}
+CLOSED = jax.jit(FLOW.solution, compiler_options=WIDE)
+INTEGRATED = jax.jit(lambda t, lam0: dynamics.integrate(FLOW, t, lam0), compiler_options=WIDE)
 
 
 def starts(seed: int, modes: int) -> jax.Array:
