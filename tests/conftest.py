@@ -29,6 +29,11 @@ def pytest_configure(config):
     jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("jax")))
 
 
+def pytest_sessionfinish():
+    """The process ends: nothing is worth collecting any more."""
+    gc.freeze()
+
+
 @pytest.fixture
 def without_typing_hook():
     """Let bad input reach the library's own checks: jaxtyping's TypeCheckError would hide the message."""
