@@ -48,7 +48,7 @@ def raw_pixels(images: np.ndarray) -> Float[np.ndarray, "N d"]:
     """Pixels in [0, 1] as features: the baseline that needs no network.
 
     Images with a side of more than `SIDE` are averaged over squares until they have no more: 150,528 numbers for each image of
-    ImageNet would be a terabyte. What does not fill a square at the right and lower border is left out.
+    ImageNet would be nearly a terabyte. What does not fill a square at the right and lower border is left out.
     """
     square = min(-(-max(images.shape[1:3]) // SIDE), *images.shape[1:3])
     blocks = [images[start : start + BLOCK] for start in range(0, len(images), BLOCK)]

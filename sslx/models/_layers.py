@@ -53,7 +53,7 @@ class PatchConv(nn.Module):
 
 
 def conv(train: bool, features: int, *, size: int = 3, stride: int = 1, dtype: Dtype | None = None, name: str | None = None) -> nn.Module:
-    """A `size` x `size` convolution without bias, padded by size // 2 on every side; weights N(0, 2 / fan_out)."""
+    """A `size` x `size` convolution without bias, to `train` or to infer, padded by size // 2 on every side; weights N(0, 2 / fan_out)."""
     if size == 3:
         return PatchConv(train, features, stride, dtype, name=name)
     padding = ((size // 2, size // 2),) * 2
