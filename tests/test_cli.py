@@ -131,6 +131,7 @@ def test_a_newcomers_command_trains_in_a_fresh_process_with_float64_off(tmp_path
     assert summary["method"] == "vicreg"
     assert (tmp_path / summary["run"] / "report.html").exists()
     assert "kNN on validation images" in done.stderr
+    assert len(list((tmp_path / "cache").glob("raw-pixels-*.json"))) == 1
 
 
 def test_the_launch_script_works_without_tyro(tmp_path):
@@ -141,6 +142,6 @@ def test_the_launch_script_works_without_tyro(tmp_path):
 
 
 def run_fresh(command, folder):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "SSLX_CACHE": str(folder / "cache")}
     environment.pop("SSLX_DATA", None)
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, check=False)

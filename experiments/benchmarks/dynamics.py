@@ -8,10 +8,10 @@ Expected  The cost of the integration grows with the span of time that it has to
           start between 1e-3 and 2, log-uniform, alpha = 1/2. "short" ends at t = 20, when half of them have been learned; "whole" at
           t = 2000, when all have. One time is judged on both, 100 times on "whole".
 Measured  CPU, 2 cores with AVX-512 and nothing else running (float64, seed 0, jax 0.10.2), three runs. One time, "whole": 6000x to 7700x at
-          1e5 modes; "short": 20x to 28x at 1e3 modes, 61x to 64x at 1e4, 188x to 218x at 1e5, 133x to 177x at 1e6 (0.037 to 0.044 s).
-          100 times at 1e5 modes: 131x to 159x on "whole"; on "short" 4.7x and 5.6x, and 5.8x with huge pages
-          (GLIBC_TUNABLES=glibc.malloc.hugetlb=1), since a third of the time is the kernel's for new pages; ten times 50x to 55x; 1e3 modes
-          at 1e3 times 1.1x to 1.4x. Error 3e-16 (diffrax 2e-9). Both sides are compiled for whole AVX-512 registers; by default XLA takes
+          1e5 modes; "short": 20x to 28x at 1e3 modes, 54x to 64x at 1e4, 188x to 218x at 1e5, 133x to 177x at 1e6 (0.037 to 0.044 s).
+          100 times at 1e5 modes: 131x to 159x on "whole"; on "short" 4.7x and 5.6x, and 5.8x in the third run, which had huge pages
+          (GLIBC_TUNABLES=glibc.malloc.hugetlb=1): a quarter to a third of the time goes into new pages. Ten times 50x to 55x; 1e3 modes
+          at 1e3 times 1.0x to 1.4x. Error 3e-16 (diffrax 2e-9). Both sides are compiled for whole AVX-512 registers; by default XLA takes
           half of one, which slows the closed form only: "short", 167x at one time and 3.2x at 100. Other work on the machine slows
           diffrax more.
 """

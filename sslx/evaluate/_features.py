@@ -47,8 +47,8 @@ def jitted(apply: Apply) -> Apply:
 def raw_pixels(images: np.ndarray) -> Float[np.ndarray, "N d"]:
     """Pixels in [0, 1] as features: the baseline that needs no network.
 
-    Images with a side of more than `SIDE` are averaged over squares until they have no more: 150,528 numbers for each image of
-    ImageNet would be nearly a terabyte. What does not fill a square at the right and lower border is left out.
+    Images with a side of more than `SIDE` are averaged over squares until they have no more, or are one square high or wide: 150,528
+    numbers for each image of ImageNet would be nearly a terabyte. What does not fill a square at the right and lower border is left out.
     """
     square = min(-(-max(images.shape[1:3]) // SIDE), *images.shape[1:3])
     blocks = [images[start : start + BLOCK] for start in range(0, len(images), BLOCK)]

@@ -50,7 +50,9 @@ def knn_accuracy(
         rows = slice(start, start + CHUNK)
         return int(np.sum(np.asarray(vote(test[rows])) == test_labels[rows]))
 
-    with ThreadPoolExecutor(os.cpu_count() if on_cpu else 8) as pool, thread_pools().limit(limits=1):  # a core for each chunk
+    cores = os.cpu_count() or 1
+    workers = min(8, cores)  # of whom each holds the similarities of a chunk
+    with ThreadPoolExecutor(workers) as pool, thread_pools().limit(limits=cores // workers):
         return sum(pool.map(hits, range(0, len(test), CHUNK))) / len(test)
 
 

@@ -15,11 +15,12 @@ LARGE = 32
 class ConvNet(nn.Module):
     """3x3 convolution, batch norm and ReLU per stage, then the mean over the image: [N, H, W, C] -> [N, widths[-1]].
 
-    The first stage halves images of `LARGE` pixels and more, in which neighbours say much the same.
+    By default the strides are 1, 2 and 2; images of `LARGE` pixels and more, in which neighbours say much the same, are halved by the
+    first stage too.
     """
 
     widths: tuple[int, ...] = (32, 64, 128)
-    strides: tuple[int, ...] = (1, 2, 2)
+    strides: tuple[int, ...] | None = None
     dtype: Dtype | None = None
     axis_name: AxisName = None
     momentum: float = 0.9
@@ -27,8 +28,7 @@ class ConvNet(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "N H W C"], *, train: bool = False) -> Embedding:
         """Features of a batch of images."""
-        first, *rest = self.strides
-        strides = (2 * first if min(x.shape[1:3]) >= LARGE else first, *rest)
+        strides = self.strides or (2 if min(x.shape[1:3]) >= LARGE else 1, 2, 2)
         for width, stride in zip(self.widths, strides, strict=True):
             x = PatchConv(train, width, stride, self.dtype)(x)
             x = nn.relu(batch_norm(train, dtype=self.dtype, axis_name=self.axis_name, momentum=self.momentum)(x))

@@ -28,3 +28,8 @@ def test_raw_pixels_of_large_images_are_means_over_squares():
     images = np.random.default_rng(1).integers(0, 256, (3, 70, 41, 2)).astype(np.uint8)  # 23 squares of 3 x 3, and 13
     squares = [[images[:, 3 * i : 3 * i + 3, 3 * j : 3 * j + 3].mean((1, 2)) for j in range(13)] for i in range(23)]
     np.testing.assert_allclose(raw_pixels(images), np.array(squares).transpose(2, 0, 1, 3).reshape(3, -1) / 255, rtol=1e-5)
+
+
+def test_raw_pixels_of_a_narrow_strip_are_not_averaged_away():
+    strip = np.arange(200, dtype=np.uint8).reshape(1, 2, 100, 1)
+    np.testing.assert_allclose(raw_pixels(strip), strip.reshape(1, 2, 50, 2).mean((1, 3)) / 255, rtol=1e-6)

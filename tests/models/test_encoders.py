@@ -107,10 +107,12 @@ def test_batch_norm_over_devices_equals_the_large_batch(module):
         np.testing.assert_allclose(four[2], one, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize(("height", "width", "stride"), [(7, 8, 2), (8, 8, 2), (31, 40, 2), (32, 33, 4)])
-def test_the_first_stage_is_a_convolution_and_momentum_weighs_the_old_statistics(height, width, stride):
+@pytest.mark.parametrize(
+    ("height", "width", "strides", "stride"), [(7, 8, (2, 1, 1), 2), (32, 32, (1, 2, 2), 1), (31, 40, None, 1), (32, 33, None, 2)]
+)
+def test_the_first_stage_is_a_convolution_and_momentum_weighs_the_old_statistics(height, width, strides, stride):
     images = jax.random.uniform(jax.random.key(1), (6, height, width, 2), jnp.float64)
-    module = ConvNet(widths=(3,), strides=(2,), momentum=0.75)
+    module = ConvNet(widths=(3, 2, 2), strides=strides, momentum=0.75)
     tree = variables(module, images)
     _, state = train(module, tree, images)
     kernel = tree["params"]["PatchConv_0"]["kernel"]
