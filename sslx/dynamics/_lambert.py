@@ -114,27 +114,29 @@ def one_plus_omega(x: Array, below: Array) -> Array:
     -(1 + y + ln(-y)) = x >= 0  (`below` True): both are 1 + W_0(+-e^c), for any c = x or -1 - x that a float can hold.
 
     The iteration runs in v = ln|y|: a seed in single precision, and one step of third order from it. Near y = -1, where v has lost its
-    digits, 9 terms of the series serve.
+    digits, 9 terms of the series serve. A reciprocal passes through `abs`, and a square root through a bound, so that it has one user:
+    with two, XLA on a CPU would end its loop there and keep an array in memory.
     """
     sign = jnp.where(below, -1.0, 1.0)
     near = below & (x < 0.005)
-    c = jnp.where(near, -2.0, jnp.maximum(jnp.where(below, -1 - x, x), -1000.0))
-    v = _single_precision_seed(c.astype(jnp.float32), below, sign.astype(jnp.float32)).astype(x.dtype)
+    c = jnp.where(near, -2.0, jnp.where(below, -1 - x, x))
+    bounded = jnp.clip(c, -1000.0, 1e18)  # further out, y = e^c or c - ln c is the same to rounding
+    v = _single_precision_seed(bounded.astype(jnp.float32), below, sign.astype(jnp.float32)).astype(x.dtype)
     e = sign.astype(x.dtype) * jnp.exp(v)
-    inverse = 1 / (1 + e)
-    a = (c - v - e) * inverse
+    inverse = jnp.abs(1 / (1 + e))
+    a = (bounded - v - e) * inverse
     step = a * (1 - a * e * inverse / 2)
     y = e * (1 + step * (1 + step / 2))
-    series = _near_branch(jnp.sqrt(2 * jnp.where(near, x, 0.0)), 9)
+    series = _near_branch(jnp.minimum(jnp.sqrt(2 * jnp.maximum(x, 0.0)), 0.1), 9)
     return jnp.where(near, series, 1 + jnp.where(c > 1, c - (v + step), y))
 
 
 def _single_precision_seed(c: Array, below: Array, sign: Array) -> Array:
     """v with  sign e^v + v = c  to single precision: one step of fifth order from a guess that is right to 0.1."""
-    q = jnp.sqrt(2 * jnp.clip(jnp.where(below, -1 - c, 1.0), 0.0, 3.0))
+    q = jnp.minimum(jnp.sqrt(2 * jnp.maximum(jnp.where(below, -1 - c, 1.0), 0.0)), 2.4)
     v = jnp.where(below, jnp.where(q < 2.4, c + 1 - _near_branch(q, 5), c), _omega_guess(c))
     e = sign * jnp.exp(v)
-    inverse = 1 / (1 + e)
+    inverse = jnp.abs(1 / (1 + e))
     a, p = (c - v - e) * inverse, e * inverse / 2
     return v + a * (1 + a * p * (-1 + a * ((2 * p - 1 / 3) + a * (p * (5 / 3 - 5 * p) - 1 / 12))))
 

@@ -120,6 +120,13 @@ def test_escape_times_are_those_of_the_early_laws():
     assert np.isinf(jax.jit(partial(dynamics.escape_time, falling))(np.asarray([0.05]))).all()
 
 
+def test_starts_that_single_precision_cannot_hold():
+    """They stay where they are for any time that a float32 holds, and escape in the end; the seed of the solution is a float32."""
+    start = np.asarray([1e-280, 1e-200, 1e-40])
+    lam = jax.jit(dynamics.euclidean().solution)(np.asarray([0.0, 1e9, np.inf]), start)
+    np.testing.assert_allclose(lam, [start, start, np.ones(3)], rtol=1e-13)
+
+
 def test_stability_and_thresholds():
     """Rates at the fixed point: -2 alpha/kappa, -2 alpha; thresholds 1/(4 kappa) and 1; collapse on one side only."""
     flows = [factory(alpha=0.7, noise=(0.2, 0.0)) for factory in (dynamics.euclidean, dynamics.iso_euclidean)]
