@@ -7,6 +7,7 @@ takes its share of each batch there. Under `jit` the devices may be those of sev
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -60,6 +61,18 @@ def copied(tree: Tree) -> Tree:
     return jax.tree.map(jnp.copy, tree)
 
 
+@partial(jax.jit, static_argnums=1)
+def stacked(tree: Tree, copies: int) -> Tree:
+    """The tree with a leading axis of that many copies."""
+    return jax.tree.map(lambda x: jnp.broadcast_to(x, (copies, *jnp.shape(x))), tree)
+
+
+@jax.jit
+def first(tree: Tree) -> Tree:
+    """The first entry of the leading axis."""
+    return jax.tree.map(lambda x: x[0], tree)
+
+
 def put(tree: Any, sharding: NamedSharding) -> Any:
     """A tree, all of which every process has, on the devices."""
     if sharding.is_fully_addressable:
@@ -96,9 +109,9 @@ def _pmap_lift(devices: list[Any]) -> Lift:
     return Lift(
         axis_name=AXIS,
         step=lambda step: jax.pmap(step, axis_name=AXIS, devices=devices, donate_argnums=0, out_axes=(0, None)),  # pyright: ignore
-        replicate=lambda state: jax.tree.map(lambda x: jax.device_put(jnp.broadcast_to(x, (width, *jnp.shape(x))), each), state),
+        replicate=lambda state: jax.device_put(stacked(state, width), each),
         shard=shard,
-        unreplicate=lambda state: jax.tree.map(lambda x: x[0], state),
+        unreplicate=lambda state: first(jax.tree.map(lambda x: x.addressable_data(0), state)),
         place=lambda data: jax.tree.map(lambda x: jax.device_put(np.broadcast_to(x, (width, *x.shape)), each), data),
         share=share,
     )
