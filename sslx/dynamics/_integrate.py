@@ -1,5 +1,7 @@
 """Adaptive integration of any flow: for those that theory does not solve, and to check those that it does."""
 
+from collections.abc import Callable
+
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -45,15 +47,21 @@ def integrate(
     order = jnp.argsort(t.ravel())
     times = t.ravel()[order]
     solution = diffrax.diffeqsolve(
-        diffrax.ODETerm(lambda _, lam, __: flow.velocity(lam)),
+        diffrax.ODETerm(_slope),
         diffrax.Kvaerno5() if stiff else diffrax.Dopri8(),
         t0=jnp.zeros_like(times[0]),
         t1=times[-1],
         dt0=None,
         y0=lam0,
+        args=flow.velocity,
         saveat=diffrax.SaveAt(ts=times),
         stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol),
         max_steps=max_steps,
     )
     assert solution.ys is not None  # for the type checker: SaveAt(ts=...) always saves
     return solution.ys[jnp.argsort(order)].reshape(t.shape + lam0.shape)
+
+
+def _slope(_: Array, lam: Array, velocity: Callable[[ArrayLike], Array]) -> Array:
+    """One function for all flows, so that diffrax knows a flow again and compiles nothing for a second call."""
+    return velocity(lam)
