@@ -3,8 +3,10 @@
 Exit codes: 0 done; 2 bad usage or bad input; 3 training diverged (the last good checkpoint is kept).
 """
 
+import contextlib
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -78,13 +80,17 @@ def describe_run(summary: dict[str, Any]) -> str:
 
 
 def keep_compiled() -> None:
-    """Let jax keep what it compiles from one start to the next, unless the user has named a place for it."""
+    """Let jax keep what it compiles from one start to the next, where the cache can be written and the user has named no other place."""
     import jax
 
     from sslx.data import cache_root
 
     if getattr(jax.config, "jax_compilation_cache_dir", None) is None:
-        jax.config.update("jax_compilation_cache_dir", str(cache_root() / "compiled"))
+        folder = cache_root() / "compiled"
+        with contextlib.suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            jax.config.update("jax_compilation_cache_dir", str(folder))
 
 
 def describe_seeds(summary: dict[str, Any]) -> str:

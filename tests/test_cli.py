@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import pytest
 
 from sslx import cli, console, run
@@ -107,6 +108,18 @@ def test_interruption_says_how_to_go_on(capsys):
 
     assert console.guarded(stop) == 130
     assert "--resume" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_compiled_programs_are_kept_where_the_cache_can_be_written(tmp_path, monkeypatch, writable):
+    kept = jax.config.jax_compilation_cache_dir
+    monkeypatch.setenv("SSLX_CACHE", str(tmp_path) if writable else os.devnull)
+    jax.config.update("jax_compilation_cache_dir", None)
+    try:
+        console.keep_compiled()
+        assert jax.config.jax_compilation_cache_dir == (str(tmp_path / "compiled") if writable else None)
+    finally:
+        jax.config.update("jax_compilation_cache_dir", kept)
 
 
 def test_a_newcomers_command_trains_in_a_fresh_process_with_float64_off(tmp_path):
