@@ -51,7 +51,7 @@ def directpred_variant(*, distance: str = "euclidean", predictor: str = "directp
     loss = partial({"euclidean": losses.euclidean, "cosine": losses.cosine}[distance], stop_gradient=stop_gradient)
     matrix = {"directpred": predictors.directpred, "identity": identity}[predictor]
     sound = methods.METHODS["directpred"](target="self")
-    return sound._replace(loss=closed_form(through_predictor(loss), matrix, decay=0.5), matrix=matrix)
+    return sound._replace(loss=closed_form(through_predictor(loss), lambda *corr: [matrix(c) for c in corr], decay=0.5), matrix=matrix)
 
 
 methods.METHODS["directpred_variant"] = directpred_variant

@@ -3,7 +3,7 @@
 Claim     The participation ratio of n independent rows is 1 / (1/d_eff + 1/n), d_eff that of the population: with d equal variances,
           where eta is 1, eta reads as 1 / (1 + d/n). The corrected ratio is free of this from n = d/4 up. RankMe is biased too, with no
           such law.
-Command   python experiments/barlow_efficiency/finite_sample_bias.py            (--quick: d = 64, 5 draws, 10 % for 3 %)
+Command   python experiments/barlow_efficiency/finite_sample_bias.py            (--quick: d = 64, 10 % for 3 %)
 Expected  d = 256, equal variances and variances 1/k: participation ratio within 3 % of the law (51.2, 128, 204.8, 248.2 at n = 64, 256,
           1024, 8192 for equal variances), corrected ratio within 2 % and 3 standard errors of the population; means of 20 draws.
 Measured  seed 0, CPU: participation ratio within 1.9 % of the law, corrected ratio off the population by at most 0.1 % beyond 3 standard
@@ -67,7 +67,7 @@ def draw(path: Path, rows: list[dict[str, float | str]]) -> None:
 def main() -> int:
     """Measure, write, judge."""
     options = _script.arguments(__doc__, "barlow_efficiency/finite_sample_bias")
-    d, draws = (64, 5) if options.quick else (256, 20)
+    d, draws = 64 if options.quick else 256, 20
     sizes = [d // 4, d // 2, d, 4 * d, 32 * d]
     rows = measure("equal variances", np.ones(d), sizes, draws, options.seed)
     rows += measure("variances $k^{-1}$", 1 / np.arange(1, d + 1), sizes, draws, options.seed + 1)
