@@ -4,7 +4,7 @@ Claim     With little noise on its input a trained network is nearly affine ther
           noise grows and leaves the affine region. 50 test images of the digits, 512 draws of noise each, sigma on a logarithmic grid from
           1e-4 to 1 standard deviation of a pixel; D'Agostino-Pearson on each of the 128 encoder features in inference mode, leaving out
           those that do not vary. Were the outputs exactly Gaussian, p would be uniform: mean 0.5, and a fraction 0.99 above 0.01.
-Command   python experiments/vicreg_information/normality.py            (--quick: VICReg after 100 steps, 10 images, 4 levels)
+Command   python experiments/vicreg_information/normality.py            (--quick: VICReg after 100 steps, 10 images, 4 levels, 2/3 for half)
 Expected  for every method, in the mean over five seeds: at the smallest noise mean p within 0.02 of 0.5 and the fraction above 0.98; at
           noise 1 both below half of their ceilings.
 Measured  seeds 0-4, CPU: it holds for VICReg, Barlow Twins, SimCLR, BYOL, IsoLoss, supervised and untrained networks. At the smallest
@@ -104,8 +104,8 @@ def draw(path: Path, rows: list[Row]) -> None:
     _script.write_png(path, figure)
 
 
-def failures(rows: list[Row], smallest: float, largest: float) -> list[str]:
-    """What is not as the claim says, in words."""
+def failures(rows: list[Row], smallest: float, largest: float, left: float) -> list[str]:
+    """What is not as the claim says, in words; `left` of each ceiling is allowed at the largest noise."""
     found = []
     for method in dict.fromkeys(row["method"] for row in rows):
         near, far = ({name: mean(rows, method, name, level) for name in CEILINGS} for level in (smallest, largest))
@@ -113,7 +113,7 @@ def failures(rows: list[Row], smallest: float, largest: float) -> list[str]:
             print(f"{method}, noise {level:g}: mean p {values['mean_p']:.3f}, {values['passed']:.3f} of the features with p > 0.01")
         if abs(near["mean_p"] - 0.5) > 0.02 or near["passed"] < 0.98:
             found.append(f"{method} is not Gaussian at the smallest noise")
-        if any(far[name] > ceiling / 2 for name, ceiling in CEILINGS.items()):
+        if any(far[name] > left * ceiling for name, ceiling in CEILINGS.items()):
             found.append(f"{method} is still Gaussian at the largest noise")
     return found
 
@@ -128,7 +128,7 @@ def main() -> int:
     rows = measure(options, images, noise, pixel)
     _script.write_csv(options.out / "normality.csv", rows)
     draw(options.out / "normality.png", rows)
-    wrong = failures(rows, noise[0], noise[-1])
+    wrong = failures(rows, noise[0], noise[-1], left=2 / 3 if options.quick else 1 / 2)
     text = "features are Gaussian at the smallest noise and not at the largest, for every network"
     return _script.verdict(not wrong, "; ".join(wrong) or text)
 
