@@ -3,6 +3,8 @@
 They look at shapes and dtypes only, so they cost nothing after tracing.
 """
 
+from numbers import Integral
+
 import jax.numpy as jnp
 
 from sslx.typing import AnyArray
@@ -64,5 +66,5 @@ def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
 
 def check_integer(name: str, value: int, *, minimum: int = 1) -> None:
     """Raise ValueError unless `value` is an integer of at least `minimum`."""
-    if not isinstance(value, int) or value < minimum:
+    if not isinstance(value, Integral) or value < minimum:
         raise ValueError(f"{name} must be an integer of at least {minimum}, got {value!r}")

@@ -18,8 +18,8 @@ def l2_normalise(x: AnyArray, *, axis: int = -1, eps: float = 1e-12) -> Array:
 def safe_reciprocal_norm(x: AnyArray, *, axis: int = -1, eps: float = 1e-12) -> Array:
     """1 / ||x|| along `axis`; 0, with gradient 0, for vectors shorter than `eps`."""
     square = jnp.sum(x**2, axis=axis)
-    long_enough = square > eps**2
-    return jnp.where(long_enough, lax.rsqrt(jnp.where(long_enough, square, 1.0)), 0.0)
+    short = square <= eps**2
+    return jnp.where(short, 0.0, lax.rsqrt(jnp.where(short, 1.0, square)))
 
 
 def safe_norm(x: AnyArray, *, axis: int = -1) -> Array:
@@ -29,8 +29,8 @@ def safe_norm(x: AnyArray, *, axis: int = -1) -> Array:
 
 def safe_sqrt(x: AnyArray) -> Array:
     """sqrt(max(x, 0)), with gradient 0 where x <= 0."""
-    positive = x > 0
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1.0)), 0.0)
+    floored = x <= 0
+    return jnp.where(floored, 0.0, jnp.sqrt(jnp.where(floored, 1.0, x)))
 
 
 def symmetrise(a: Matrix) -> Matrix:
@@ -125,7 +125,7 @@ def nuclear_norm(a: AnyArray) -> Scalar:
     """Sum of the singular values of a [m, n], []; those at the level of rounding count as 0, with gradient 0."""
     values = jnp.linalg.svd(a, compute_uv=False)
     floor = lax.stop_gradient(max(a.shape) * float(jnp.finfo(a.dtype).eps) * values[0])
-    return jnp.sum(jnp.where(values > floor, values, 0.0))
+    return jnp.sum(jnp.where(values <= floor, 0.0, values))
 
 
 def log1p_series_trace(a: Matrix, order: int) -> Scalar:

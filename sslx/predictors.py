@@ -60,13 +60,13 @@ def directpred(corr: Matrix, *, alpha: Number = 0.5, eps: Number = 0.0, normaliz
     check_square("corr", corr)
     corr = symmetrise(lax.stop_gradient(at_least_float32(corr)))
     largest = jnp.max(jnp.abs(corr))
-    scale = jnp.where(largest > 0, largest, 1.0)  # a shrinking correlation must not lose its digits in the decomposition
+    scale = jnp.where(largest == 0, 1.0, largest)  # a shrinking correlation must not lose its digits in the decomposition
     c, u = jnp.linalg.eigh(corr / scale)
     c = jnp.maximum(c, 0.0)
     c_max = jnp.max(c)
-    c = c / jnp.where(c_max > 0, c_max, 1.0) if normalize else c * scale
+    c = c / jnp.where(c_max <= 0, 1.0, c_max) if normalize else c * scale
     w_p = jnp.matmul(u * (c + eps) ** alpha, u.T, precision=lax.Precision.HIGHEST)
-    return jnp.where(c_max > 0, symmetrise(w_p), jnp.eye(len(corr), dtype=corr.dtype))
+    return jnp.where(c_max <= 0, jnp.eye(len(corr), dtype=corr.dtype), symmetrise(w_p))
 
 
 def directpred_by_products(corr: Matrix, *, alpha: float = 0.5, eps: Number = 0.0) -> Matrix:
@@ -94,11 +94,11 @@ def directpred_by_products(corr: Matrix, *, alpha: float = 0.5, eps: Number = 0.
     check_choice("alpha", alpha, (0.5, 1.0))
     corr = symmetrise(lax.stop_gradient(at_least_float32(corr)))
     largest = jnp.max(jnp.abs(corr))
-    corr = corr / jnp.where(largest > 0, largest, 1.0)
+    corr = corr / jnp.where(largest == 0, 1.0, largest)
     c_max, eye = largest_eigenvalue(corr), jnp.eye(len(corr), dtype=corr.dtype)
-    base = corr / jnp.where(c_max > 0, c_max, 1.0) + eps * eye
+    base = corr / jnp.where(c_max <= 0, 1.0, c_max) + eps * eye
     w_p = base if alpha == 1 else jnp.sqrt(1 + eps) * square_root(base / (1 + eps))
-    return jnp.where(c_max > 0, w_p, eye)
+    return jnp.where(c_max <= 0, eye, w_p)
 
 
 def directcopy(corr: Matrix, *, eps: Number = 0.25, normalize: bool = True) -> Matrix:

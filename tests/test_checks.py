@@ -1,4 +1,5 @@
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from sslx import checks
@@ -31,6 +32,7 @@ def test_a_mistake_is_one_line_with_the_remedy(call, error, message):
 
 
 def test_good_input_passes():
+    checks.check_integer("width", np.int64(2))
     checks.check_pair("a", Z, "b", Z.astype(jnp.bfloat16), min_rows=4)
     checks.check_views("z", Z[None])
     checks.check_square("c", jnp.eye(3), 3)

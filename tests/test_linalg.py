@@ -105,6 +105,13 @@ def test_lengths_are_safe_at_zero():
         np.testing.assert_array_equal(gradient, 0)
 
 
+def test_nan_is_not_taken_for_zero():
+    row = np.asarray([[np.nan, 1.0]])
+    for function in (linalg.l2_normalise, linalg.safe_norm, linalg.safe_reciprocal_norm, linalg.nuclear_norm):
+        assert np.isnan(function(row)).all()
+    assert np.isnan(linalg.safe_sqrt(np.asarray(np.nan)))
+
+
 def test_lengths():
     x = R.normal(size=(5, 3))
     length = np.linalg.norm(x, axis=1)

@@ -46,6 +46,13 @@ def test_degenerate_correlations_give_a_finite_predictor(corr, dtype):
     np.testing.assert_allclose(np.linalg.eigvalsh(w_p).max(), 1, rtol=1e-5)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_correlation_that_is_lost_gives_no_predictor(bad):
+    """Not the identity, with which training would go on as if nothing had happened."""
+    for function in (predictor, by_products, directcopy):
+        assert np.isnan(function(np.full((3, 3), bad))).any()
+
+
 def test_a_shrinking_correlation_keeps_its_predictor():
     np.testing.assert_allclose(predictor(np.float32(1e-36 * CORR)), predictor(np.float32(CORR)), atol=1e-5)
 

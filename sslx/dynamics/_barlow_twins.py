@@ -9,12 +9,12 @@ Reference: Simon, Knutins, Ziyin, Geisz, Fetterman, Albrecht (2023), On the step
 """
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from sslx.checks import check_floating, check_integer, check_square
-from sslx.dynamics._flow import EigenFlow, floating
+from sslx.dynamics._flow import EigenFlow, bounded, floating
 from sslx.linalg import symmetrise
 
 
@@ -36,7 +36,7 @@ def barlow_twins(gamma: ArrayLike) -> EigenFlow:
     """
     (gamma,) = floating(gamma)
     learnable = gamma > 0
-    size = jnp.abs(gamma)
+    size = jnp.where(learnable, gamma, -gamma)  # not abs, whose derivative at 0 is another
     final = jnp.where(learnable, 1 / jnp.sqrt(jnp.where(learnable, gamma, 1.0)), 0.0)
     unit = jnp.where(learnable, final, 1.0)
 
@@ -47,12 +47,15 @@ def barlow_twins(gamma: ArrayLike) -> EigenFlow:
 
     def solution(t: ArrayLike, s0: ArrayLike) -> Array:
         t, s0 = floating(t, s0)
-        t = jnp.minimum(t, jnp.finfo(t.dtype).max / 1e6)[..., None]
-        left = jnp.exp(-8 * size * t)
-        decay = jnp.where(learnable, 1.0, jnp.exp(-4 * size * t))
+        t = bounded(t)[..., None]
+        shrunk = jnp.exp(-4 * size * t)
+        start, decay = jnp.where(learnable, shrunk, 1.0), jnp.where(learnable, 1.0, shrunk)
         still = s0 == 0
-        square = jnp.where(learnable, left, 1.0) / jnp.where(still, 1.0, s0) ** 2 - size * jnp.expm1(-8 * size * t)
-        return jnp.where(still, 0.0, decay / jnp.sqrt(square))
+        unit = jnp.maximum(jnp.maximum(start, jnp.abs(s0)), jnp.finfo(s0.dtype).tiny)
+        scaled = lax.stop_gradient(s0 / unit)  # any factor would do that keeps both terms in range
+        square = (start * scaled / jnp.where(still, 1.0, s0)) ** 2 - size * jnp.expm1(-8 * size * t) * scaled**2
+        linear = s0 * jnp.exp(jnp.minimum(4 * gamma * t, jnp.log(jnp.finfo(t.dtype).max) - 1))
+        return jnp.where(still, linear, scaled * decay / jnp.sqrt(jnp.where(still, 1.0, square)))
 
     def invariant(t: ArrayLike, s: ArrayLike) -> Array:
         t, s = floating(t, s)

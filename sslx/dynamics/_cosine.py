@@ -49,7 +49,7 @@ def cosine(*, alpha: float = 0.5, noise: Noise = (0.0, 0.0), weight_decay: float
     check_parameters(alpha, weight_decay, nodes, noise)
 
     def drift(s):
-        unit, lam, _ = _rescaled(s, alpha)
+        unit, lam, _ = rescaled(s, alpha)
         return 2 * lam * _online_force(unit, lam, noise, nodes)
 
     return conserving_flow(drift, 1.0, weight_decay)
@@ -68,7 +68,7 @@ def iso_cosine(*, alpha: float = 0.5, noise: Noise = (0.0, 0.0), weight_decay: f
     check_parameters(alpha, weight_decay, nodes, noise)
 
     def drift(s):
-        unit, lam, scale = _rescaled(s, alpha)
+        unit, lam, scale = rescaled(s, alpha)
         return 2 / scale * _online_force(unit, lam, noise, nodes)
 
     return conserving_flow(drift, 1 + alpha, weight_decay)
@@ -89,7 +89,7 @@ def cosine_no_stop_gradient(*, alpha: float = 0.5, noise: Noise = (0.0, 0.0), no
     check_parameters(alpha, 0.0, nodes, noise)
 
     def drift(s):
-        unit, lam, _ = _rescaled(s, alpha)
+        unit, lam, _ = rescaled(s, alpha)
         return 2 * (lam * _online_force(unit, lam, noise, nodes) + _target_force(unit, lam, noise, nodes))
 
     return conserving_flow(drift, 1.0, 0.0)
@@ -119,7 +119,7 @@ def cosine_no_predictor(*, noise: tuple[float, float] = (0.0, 0.0), stop_gradien
     def drift(s):
         if s.shape[0] < 3:
             raise ValueError(f"s must have at least 3 modes here, got {s.shape[0]}; the leading order in the noise diverges for fewer")
-        unit, _, _ = _rescaled(s, 1.0)
+        unit, _, _ = rescaled(s, 1.0)
         return rate * jnp.sum(norm_expectation(unit, nodes) * (unit - unit[:, None]), axis=-1)
 
     return conserving_flow(drift, 1.0, 0.0)
@@ -158,7 +158,7 @@ def _target_force(unit: Array, lam: Array, noise: Noise, nodes: int) -> Array:
     return jnp.sum(gain - gain.T, axis=0)
 
 
-def _rescaled(s: Array, alpha: float) -> tuple[Array, Array, Array]:
+def rescaled(s: Array, alpha: float) -> tuple[Array, Array, Array]:
     """s over its mean, lam = s^alpha over its maximum, and that maximum: the averages are homogeneous, the quadrature is not.
 
     The scales are constants under differentiation, which is exact because the flow does not depend on them. A mode that an integrator

@@ -10,8 +10,8 @@ import numpy as np
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from sslx.dynamics._cosine import check_parameters, conserving_flow
-from sslx.dynamics._flow import EigenFlow, decoupled_solution, floating
+from sslx.dynamics._cosine import check_parameters, conserving_flow, rescaled
+from sslx.dynamics._flow import EigenFlow, bounded, decoupled_solution, floating
 from sslx.dynamics._laws import by_bisection
 
 _POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(12)
@@ -30,8 +30,8 @@ def cosine_mean_field(*, alpha: float = 0.5, weight_decay: float = 0.0) -> Eigen
     check_parameters(alpha, weight_decay)
 
     def drift(s):
-        lam, a_1, a_2, scale = _moments(s, alpha)
-        return 2 * lam * s * (a_2 - lam * a_1) / scale
+        unit, lam, _ = rescaled(s, alpha)
+        return 2 * lam * _mean_force(unit, lam)
 
     return conserving_flow(drift, 1.0, weight_decay)
 
@@ -44,8 +44,8 @@ def iso_cosine_mean_field(*, alpha: float = 0.5, weight_decay: float = 0.0) -> E
     check_parameters(alpha, weight_decay)
 
     def drift(s):
-        lam, a_1, a_2, scale = _moments(s, alpha)
-        return 2 * s * (a_2 - lam * a_1) / scale
+        unit, lam, scale = rescaled(s, alpha)
+        return 2 / scale * _mean_force(unit, lam)
 
     return conserving_flow(drift, 1 + alpha, weight_decay)
 
@@ -83,7 +83,7 @@ def cosine_pair(*, alpha: float = 0.5) -> EigenFlow:
 
     Right to 1e-10 for any ratio of the modes up to 1e8 (alpha <= 1).
 
-    Args and errors: see `cosine`. The state has M = 2, without zeros.
+    Args and errors: see `cosine`. The state has M = 2, without zeros; `solution` raises ValueError for another shape.
 
     Reference: Halvagal, Laborieux, Zenke (2023), arXiv 2212.04858, the cosine dynamics of two neurons.
     """
@@ -127,10 +127,12 @@ def _pair_flow(alpha: float, power: float) -> EigenFlow:
 
     def solution(t: ArrayLike, s0: ArrayLike) -> Array:
         t, s0 = floating(t, s0)
+        if s0.shape != (2,):
+            raise ValueError(f"s0 must have shape [2], two modes, got {s0.shape}; integrate the flow `cosine` or `iso_cosine` for more")
         charge = jnp.sum(s0**power)
         ratio = jnp.log(s0[0] / s0[1])
         sign = jnp.where(ratio < 0, -1.0, 1.0)
-        final = sign * law(t / charge, (sign * ratio)[None])[..., 0]
+        final = sign * law(bounded(t) / charge, (sign * ratio)[None])[..., 0]
         return charge ** (1 / power) * jnp.stack(modes(final), axis=-1)
 
     return conserving_flow(drift, power, 0.0)._replace(solution=solution)
@@ -154,10 +156,8 @@ def _gauss(f: Callable[[Array], Array], low: Array, high: Array) -> Array:
     return jnp.sum(width * weights * f(low[..., None] + width * points), axis=-1)
 
 
-def _moments(s: Array, alpha: float) -> tuple[Array, ...]:
-    """lam, A_1, A_2 and A_2^{3/2} A_0^{1/2}; the last is 1 at s = 0, where every mode rests."""
-    lam = s**alpha
-    a_2 = jnp.sum(lam**2 * s)
+def _mean_force(s: Array, lam: Array) -> Array:
+    """s (A_2 - lam A_1)/(A_2^{3/2} A_0^{1/2}); 0 at s = 0, where every mode rests."""
+    a_0, a_1, a_2 = jnp.sum(s), jnp.sum(lam * s), jnp.sum(lam**2 * s)
     alive = a_2 > 0
-    scale = jnp.where(alive, a_2, 1.0) ** 1.5 * jnp.where(alive, jnp.sum(s), 1.0) ** 0.5
-    return lam, jnp.sum(lam * s), a_2, scale
+    return s * (a_2 - lam * a_1) / (jnp.where(alive, a_2, 1.0) ** 1.5 * jnp.where(alive, a_0, 1.0) ** 0.5)

@@ -8,6 +8,7 @@ gradient flow at unit rate on 1/2 ||W_p z_1 - z_a||^2.
 from collections.abc import Callable
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
@@ -173,7 +174,9 @@ def _conserved(kappa: float, tau: float, predictor_lr: float, weight_decay: floa
         if weight_decay == 0:
             s = s[-1:] + balance(state0)
             unlearned = jnp.sign(state0[0]) * jnp.sqrt(predictor_lr * jnp.maximum(-balance(state0), 0.0))
-            p, s = jnp.where(s > 0, p[-1:], unlearned), jnp.maximum(s, 0.0)
+            stays = (state0[1] == 0) | ((state0[0] < 0) & (balance(state0) <= 0))  # s is 0, or falls to 0 before p has turned
+            learned = (s > 0) & ~stays
+            p, s = jnp.where(learned, p[-1:], unlearned), jnp.where(learned, s, 0.0)
         return jnp.stack([p, s], axis=-2)
 
     return invariant, fixed_points
@@ -184,6 +187,6 @@ def _check_parameters(noise: float, weight_decay: float, **positive: float) -> f
     for name, value in positive.items():
         if not value > 0:
             raise ValueError(f"{name} must be positive, got {value}; 1.0 is the default")
-    if min(noise, weight_decay) < 0:
+    if np.ndim(noise) or not (noise >= 0 and weight_decay >= 0):
         raise ValueError(f"noise and weight_decay must be >= 0, got {noise} and {weight_decay}")
     return 1 + noise**2

@@ -11,6 +11,7 @@ arXiv 2212.04858; its closed-form eigenspace dynamics are extended here to noise
 """
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
@@ -71,7 +72,8 @@ def euclidean_no_stop_gradient(*, alpha: float = 0.5, noise: Noise = (0.0, 0.0),
     Reference: Halvagal, Laborieux, Zenke (2023), arXiv 2212.04858, the ablation of stop-gradient.
     """
     kappa_1, kappa_2 = view_variances(alpha, noise, weight_decay)
-    return eigen_flow(quadratic_bracket(2 * alpha * kappa_1, 1 / kappa_1, (kappa_2 + weight_decay) / kappa_1))
+    opening = noise[0] ** 2 + noise[1] ** 2 + noise[0] ** 2 * noise[1] ** 2 + kappa_1 * weight_decay  # kappa_1 (kappa_2 + eta) - 1
+    return eigen_flow(quadratic_bracket(2 * alpha * kappa_1, 1 / kappa_1, (kappa_2 + weight_decay) / kappa_1, opening / kappa_1**2))
 
 
 def euclidean_wrong_stop_gradient(*, alpha: float = 0.5, noise: Noise = (0.0, 0.0), weight_decay: float = 0.0) -> EigenFlow:
@@ -129,9 +131,9 @@ def euclidean_no_predictor(*, noise: Noise = (0.0, 0.0), stop_gradient: bool = T
 
 def view_variances(alpha: float, noise: Noise, weight_decay: float) -> Noise:
     """The two view variances 1 + noise_i^2, once the arguments are checked."""
-    if not alpha > 0:
+    if not 0 < alpha < float("inf"):
         raise ValueError(f"alpha must be positive, got {alpha}; 0.5 is DirectPred, 1.0 is DirectCopy")
-    if len(noise) != 2 or min(noise) < 0:
+    if np.shape(noise) != (2,) or not all(deviation >= 0 for deviation in noise):
         raise ValueError(f"noise must be two standard deviations >= 0, (online, target), got {noise}")
     if not weight_decay >= 0:
         raise ValueError(f"weight_decay must be >= 0, got {weight_decay}")

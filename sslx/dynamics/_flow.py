@@ -33,9 +33,16 @@ class EigenFlow(NamedTuple):
 
 
 def floating(*xs: ArrayLike) -> tuple[Array, ...]:
-    """The arguments as arrays of one real type: the widest that comes in, and at least float32."""
-    dtype = jnp.promote_types(jnp.result_type(*xs), jnp.float32)
-    return tuple(jnp.asarray(x, dtype) for x in xs)
+    """The arguments as arrays of one real type: the widest that comes in and at least float32, jax's default where all are integers."""
+    arrays = [jnp.asarray(x) for x in xs]
+    found = jnp.result_type(*arrays)
+    dtype = jnp.promote_types(found, jnp.float32) if jnp.issubdtype(found, jnp.floating) else jnp.result_type(float)
+    return tuple(x.astype(dtype) for x in arrays)
+
+
+def bounded(t: Array) -> Array:
+    """The time, or one so large that it is as good as infinite, whose products with 0 are 0."""
+    return jnp.minimum(t, jnp.finfo(t.dtype).max / 1e6)
 
 
 def decoupled_solution(
@@ -82,6 +89,6 @@ def _sensitivity(velocity: Callable[[Array], Array], t: Array, lam0: Array, v: A
     v0 = velocity(lam0)
     v1, v2 = jax.jvp(slope, (lam0,), (jnp.ones_like(lam0),))
     close = (v1 < 0) & (jnp.abs(v0 * v2) <= jnp.finfo(v0.dtype).eps ** 0.5 * v1**2)
-    fixed = (v0 == 0) | close
+    fixed = (jnp.abs(v0) < jnp.finfo(v0.dtype).tiny) | close
     limit = jnp.log(jnp.finfo(v0.dtype).max) - 1  # finite, so that an unneeded derivative times 0 is 0
-    return jnp.where(fixed, jnp.exp(jnp.minimum(jnp.where(fixed, v1, 0.0) * t, limit)), v / jnp.where(fixed, 1.0, v0))
+    return jnp.where(fixed, jnp.exp(jnp.minimum(jnp.where(fixed, v1, 0.0) * bounded(t), limit)), v / jnp.where(fixed, 1.0, v0))

@@ -16,7 +16,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from sslx.checks import check_matrix, check_pair, check_square
-from sslx.dynamics._flow import EigenFlow, floating
+from sslx.dynamics._flow import EigenFlow, bounded, floating
 from sslx.dynamics._toy_losses import infonce_logits
 from sslx.linalg import symmetrise
 
@@ -44,7 +44,7 @@ def infonce(rates: ArrayLike) -> EigenFlow:
 
     def solution(t: ArrayLike, s0: ArrayLike) -> Array:
         t, s0 = floating(t, s0)
-        return s0 * jnp.exp(rates * _finite(t)[..., None])
+        return _grown(s0, rates * bounded(t)[..., None])
 
     def invariant(t: ArrayLike, s: ArrayLike) -> Array:
         t, s = floating(t, s)
@@ -93,7 +93,7 @@ def infonce_two_layer(rates: ArrayLike) -> EigenFlow:
         t, state0 = floating(t, state0)
         first = state0[0] ** 2 >= state0[1] ** 2
         large, small = jnp.where(first, state0, state0[::-1])
-        span = 2 * rates * _finite(t)[..., None]
+        span = 2 * rates * bounded(t)[..., None]
         exponent = jnp.minimum(span * (large - small) * (large + small), jnp.log(jnp.finfo(t.dtype).max) - 2)
         left = 1 - small**2 * span * _relative_expm1(exponent)
         finite = left > 0
@@ -131,7 +131,7 @@ def infonce_weights(t: ArrayLike, w0: Float[Array, "M N"], matrix: Float[Array, 
     check_square("matrix", matrix, w0.shape[1])
     t, w0 = floating(t, w0)
     rates, vectors = jnp.linalg.eigh(symmetrise(matrix))
-    return (w0 @ vectors * jnp.exp(rates * t[..., None])[..., None, :]) @ vectors.T
+    return _grown(w0 @ vectors, rates * bounded(t)[..., None, None]) @ vectors.T
 
 
 def infonce_matrix(x_a: Float[Array, "n N"], x_b: Float[Array, "n N"], w: Float[Array, "M N"]) -> Float[Array, "N N"]:
@@ -163,8 +163,9 @@ def infonce_matrix(x_a: Float[Array, "n N"], x_b: Float[Array, "n N"], w: Float[
     return jnp.asarray(symmetrise(spread - noise))
 
 
-def _finite(t: Array) -> Array:
-    return jnp.minimum(t, jnp.finfo(t.dtype).max / 1e6)  # so that t = inf is the limit
+def _grown(x: Array, exponent: Array) -> Array:
+    """x e^exponent, 0 where x is."""
+    return x * jnp.exp(jnp.where(x == 0, jnp.minimum(exponent, jnp.log(jnp.finfo(x.dtype).max) - 1), exponent))
 
 
 def _relative_expm1(y: Array) -> Array:

@@ -64,4 +64,4 @@ def integrate(
 
 def _slope(_: Array, lam: Array, velocity: Callable[[ArrayLike], Array]) -> Array:
     """One function for all flows, so that diffrax knows a flow again and compiles nothing for a second call."""
-    return velocity(lam)
+    return velocity(lam).astype(lam.dtype)

@@ -65,7 +65,8 @@ def lambertw(x: ArrayLike, branch: int = 0) -> Array:
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _lambertw(branch: int, x: Array) -> Array:
     above = _above_branch_point(x)
-    inside = (above >= -4 * jnp.finfo(x.dtype).eps) & ((x < 0) | (branch == 0)) & jnp.isfinite(x) & (x != 0)
+    origin = jnp.abs(x) < jnp.finfo(x.dtype).tiny  # where W_0(x) = x
+    inside = (above >= -4 * jnp.finfo(x.dtype).eps) & ((x < 0) | (branch == 0)) & jnp.isfinite(x) & ~origin
     near = inside & (above < 0.4)
     q = jnp.sqrt(-2 * jnp.log1p(-jnp.where(near, jnp.maximum(above, 0.0), 0.0))) * (1.0 if branch == 0 else -1.0)
     series = _near_branch(q) - 1
@@ -74,7 +75,7 @@ def _lambertw(branch: int, x: Array) -> Array:
     w = jnp.where(near & ~exact, series, _far_guess(inner, branch))
     for _ in range(3):
         w = _fritsch_step(w, inner)
-    edges = jnp.where(x == 0, 0.0 if branch == 0 else -jnp.inf, jnp.where((x > 0) & (branch == 0), x, jnp.nan))
+    edges = jnp.where(origin, x if branch == 0 else -jnp.inf, jnp.where((x > 0) & (branch == 0), x, jnp.nan))
     return jnp.where(inside, jnp.where(exact, series, w), edges)
 
 

@@ -88,7 +88,8 @@ def laplacian_optimum(
         shape = None if inputs is None else inputs.shape
         raise ValueError(f"width must be at most {limit} for {n} points and inputs {shape}, one row per point, got {width}")
     basis = jnp.eye(n, dtype=laplacian.dtype) if inputs is None else jnp.linalg.qr(inputs - inputs.mean(0))[0]
-    beyond = jnp.trace(laplacian) + 1  # carries the constant vector past every other eigenvalue
+    trace = jnp.trace(laplacian)
+    beyond = jnp.where(trace > 0, 2 * trace, 1.0)  # carries the constant vector past every other eigenvalue
     values, vectors = jnp.linalg.eigh(symmetrise(basis.T @ (laplacian + beyond / n) @ basis))
     size = jnp.sqrt(n * jnp.maximum(1 - gamma * values[:width], 0.0))
     return basis @ vectors[:, :width] * size

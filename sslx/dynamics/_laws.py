@@ -12,7 +12,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from sslx.dynamics._compensated import log1p_minus, reciprocal_minus_product
-from sslx.dynamics._flow import EigenFlow, decoupled_solution, floating
+from sslx.dynamics._flow import EigenFlow, bounded, decoupled_solution, floating
 from sslx.dynamics._lambert import one_plus_omega
 
 Elementwise = Callable[[Array], Array]
@@ -119,13 +119,16 @@ def cubic_without_roots(rate: float, middle: float, offset: float) -> Law:
     return Law(velocity, clock, elapsed, by_bisection(velocity, elapsed, jnp.zeros_like), (0.0,))
 
 
-def quadratic_bracket(rate: float, middle: float, product: float) -> Law:
+def quadratic_bracket(rate: float, middle: float, product: float, offset: float | None = None) -> Law:
     """d lam/dt = -rate lam (lam^2 - 2 middle lam + product): by the roots of the bracket, or without them.
 
-    A discriminant that is 0 up to rounding is taken for 0: the threshold is a value that people type.
+    Args:
+        offset: product - middle^2 where it is known better than by this difference, of which what may be rounding is taken for 0: the
+            threshold is a value that people type.
     """
-    offset = product - middle**2
-    if abs(offset) <= 1e-15 * middle**2:
+    if offset is None:
+        offset = product - middle**2 if abs(product - middle**2) > 1e-15 * middle**2 else 0.0
+    if offset == 0:
         return cubic(rate, middle, middle)
     if offset > 0:
         return cubic_without_roots(rate, middle, offset)
@@ -141,7 +144,7 @@ def hyperbolic(speed: float, high: float) -> Law:
     law = cubic(speed / high, 0.0, high)
 
     def solve(t, lam0):
-        t = jnp.minimum(t, jnp.finfo(t.dtype).max / 1e6)  # so that t = inf is the limit
+        t = bounded(t)
         positive = lam0 > 0
         start = jnp.where(positive, lam0, 1.0)
         above = start > high

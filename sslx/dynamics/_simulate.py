@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jaxtyping import Float, PRNGKeyArray
 
-from sslx.checks import check_floating
+from sslx.checks import check_floating, check_integer
 from sslx.linalg import symmetrise
 
 Loss = Callable[[Array, Array, Array], Array]
@@ -58,7 +59,7 @@ def simulate(
 
     Raises:
         TypeError: for weights that are not floating-point.
-        ValueError: for weights that are not a matrix, or no steps.
+        ValueError: for weights that are not a matrix, no steps, an empty batch, or noise that is not two numbers.
     """
     check_floating("w0", w0)
     if w0.ndim != 2:
@@ -66,6 +67,11 @@ def simulate(
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}")
     inputs = w0.shape[1]
+
+    if batch_size is not None:
+        check_integer("batch_size", batch_size)
+    if np.shape(noise) != (2,):
+        raise ValueError(f"noise must be two standard deviations, (online, target), got {noise}")
 
     def draw(n):
         return jax.random.normal(jax.random.fold_in(key, n), (3, batch_size or 0, inputs), w0.dtype)
@@ -79,7 +85,7 @@ def simulate(
     def step(w, n):
         batch = fixed if batch_size is None else draw(n)
         updated = w - learning_rate * (jax.grad(objective)(w, *batch) + weight_decay * w)
-        return updated, record(updated)
+        return updated.astype(w.dtype), record(updated)
 
     _, records = jax.jit(lambda w: lax.scan(step, w, jnp.arange(steps)))(w0)
     return jnp.concatenate([record(w0)[None], records])

@@ -75,6 +75,24 @@ def test_limits_and_derivatives_at_any_time():
     np.testing.assert_allclose(tangents[0][1][4], np.exp(-16), rtol=1e-9)  # at the fixed point, e^{-8 gamma t}
 
 
+def test_at_the_edges_of_gamma_and_the_start():
+    """d/dgamma at 0 is 4 t s0, d/ds0 at 0 is e^{4 gamma t}, the solution is odd, and a start whose square underflows still arrives."""
+
+    @jax.jit
+    def compute(gamma, s0, small):
+        solve = lambda g, s: dynamics.barlow_twins(g).solution(3.0, s)  # noqa: E731
+        slopes = (
+            jax.jvp(lambda g: solve(g, s0), (0 * gamma,), (jnp.ones(1),))[1],
+            jax.jvp(lambda s: solve(gamma, s), (0 * s0,), (jnp.ones(1),))[1],
+        )
+        return slopes, solve(gamma, s0), solve(gamma, -s0), dynamics.barlow_twins(jnp.float32([0.5])).solution(np.float32([0, 300]), small)
+
+    slopes, there, odd, arrived = compute(np.array([0.5]), np.array([0.3]), np.float32([1e-20]))
+    np.testing.assert_allclose(slopes, [[3.6], [np.exp(6)]], rtol=1e-12)
+    np.testing.assert_array_equal(odd, -there)
+    np.testing.assert_allclose(arrived[:, 0], [1e-20, 2**0.5], rtol=1e-5)
+
+
 def test_small_generic_start_behaves_like_its_aligned_one():
     """U diag(s(t)) V^T approaches the flow of the whole matrix at the rate a^min(1 - gamma_{j+1}/gamma_j) as W(0) = a W_0 shrinks."""
     gamma = np.asarray([4.0, 2.0, 0.8])

@@ -238,6 +238,23 @@ def test_norm_expectation_in_closed_form():
         np.testing.assert_allclose(got, 0.5 / ((modes + 2) * modes * (modes - 2)), rtol=1e-11)
 
 
+def test_the_mean_field_does_not_mind_dead_modes_and_scales():
+    """A mode at 0 has finite derivatives, one that an integrator took below 0 counts as dead, and velocities are of degree 0 and -alpha."""
+    state = np.asarray([0.0, 1.0, 2.0])
+    for flow, degree in ((dynamics.cosine_mean_field(), 0.0), (dynamics.iso_cosine_mean_field(), -0.5)):
+        slope, velocity, below, small = jax.jit(
+            lambda s, low, flow=flow: (
+                jax.jacfwd(flow.velocity)(s),
+                flow.velocity(s),
+                flow.velocity(s - low),
+                flow.velocity(np.float32(1e-12) * s),
+            )
+        )(state, np.asarray([1e-20, 0.0, 0.0]))
+        assert np.isfinite(slope).all()
+        np.testing.assert_allclose(below, velocity, rtol=1e-12)
+        np.testing.assert_allclose(small, 1e-12**degree * velocity, rtol=1e-5)
+
+
 def test_without_predictor_two_modes_are_refused(without_typing_hook):
     with pytest.raises(ValueError, match="s must have at least 3 modes here, got 2"):
         dynamics.cosine_no_predictor(noise=(0.1, 0.1)).velocity(PAIR)

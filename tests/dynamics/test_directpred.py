@@ -51,6 +51,14 @@ def test_directpred_is_the_gradient_flow_of_both_layers():
     np.testing.assert_allclose(dynamics.collapse_threshold(flow), 0.81 / (4 * 1.09))
 
 
+def test_without_decay_the_fixed_point_is_the_one_that_the_start_reaches():
+    """Also from p < 0, where s falls to 0 before p has turned or turns with p, and from s = 0, where nothing moves."""
+    start = np.asarray([[-0.8, -0.4, 0.5, 0.0, 0.3], [0.3, 0.3, 0.0, 0.0, 0.2]])
+    flow = dynamics.directpred()
+    (reached,) = jax.jit(flow.fixed_points)(start)
+    np.testing.assert_allclose(reached, reference.integrate(flow, np.asarray([60.0]), start)[0], atol=1e-6)
+
+
 def test_target_network():
     """All three matrices by autodiff; s dtau/dt = b (1 - tau) s - tau (ds/dt)/2 for tau = w_a/w; the fixed points are at rest."""
     flow = dynamics.directpred_ema(rate=0.4, **SETTING)

@@ -117,7 +117,22 @@ def test_escape_times_are_those_of_the_early_laws():
     slow, falling = dynamics.euclidean_no_stop_gradient(noise=(0.0, 0.01)), dynamics.euclidean(weight_decay=0.1)
     time = jax.jit(partial(dynamics.escape_time, slow, level=0.2))(np.asarray([2.0]))
     np.testing.assert_allclose(time, np.pi / 0.01, rtol=0.02)  # the bottleneck at 1
+    faint = dynamics.euclidean_no_stop_gradient(noise=(0.0, 1e-7))
+    np.testing.assert_allclose(dynamics.escape_time(faint, np.asarray([2.0]), 0.2), 31415926.36533916, rtol=1e-12)  # mpmath, 40 digits
     assert np.isinf(jax.jit(partial(dynamics.escape_time, falling))(np.asarray([0.05]))).all()
+
+
+def test_derivatives_at_the_end_of_time():
+    """At a fixed point whose rate is 0 the solution is the start, for ever."""
+    flows = dynamics.euclidean(), dynamics.euclidean_no_stop_gradient(), dynamics.euclidean_no_predictor()
+    for flow, start in zip(flows, (0.0, 1.0, 0.7), strict=True):
+        solve = lambda t, s, flow=flow: flow.solution(t, s[None])[0]  # noqa: E731
+        assert jax.jit(jax.grad(solve, argnums=(0, 1)))(np.inf, start) == (0.0, 1.0)
+
+
+def test_integers_are_as_good_as_floats():
+    assert dynamics.euclidean().solution(1, np.asarray([1, 2])).dtype == jnp.float64
+    assert dynamics.euclidean().solution(1, np.float32([1, 2])).dtype == jnp.float32
 
 
 def test_starts_that_single_precision_cannot_hold():
@@ -153,6 +168,12 @@ def test_blow_up_happens_when_it_should():
     ("call", "message"),
     [
         (lambda: dynamics.euclidean(alpha=0.0), "alpha must be positive, got 0.0"),
+        (lambda: dynamics.euclidean(alpha=np.inf), "alpha must be positive, got inf"),
+        (lambda: dynamics.euclidean(noise=0.1), "noise must be two standard deviations >= 0, .online, target., got 0.1"),  # pyright: ignore
+        (lambda: dynamics.euclidean(noise=(0.0, np.nan)), "noise must be two standard deviations"),
+        (lambda: dynamics.directpred(noise=np.nan), "noise and weight_decay must be >= 0, got nan"),
+        (lambda: dynamics.directpred(noise=(0.1, 0.1)), "noise and weight_decay must be >= 0"),  # pyright: ignore
+        (lambda: dynamics.cosine_pair().solution(1.0, np.ones(3)), r"s0 must have shape \[2\], two modes, got \(3,\)"),
         (lambda: dynamics.iso_euclidean(noise=(0.1, -0.1)), "noise must be two standard deviations >= 0"),
         (lambda: dynamics.euclidean(weight_decay=-1.0), "weight_decay must be >= 0, got -1.0"),
         (lambda: dynamics.euclidean_ema_target(rate=0.0), "rate must be positive"),

@@ -124,6 +124,15 @@ def test_long_times():
     assert np.isfinite(slope).all()
 
 
+def test_a_mode_that_is_not_there_stays_away():
+    """At times when the others have overflowed; its derivative in the start is e^{xt}."""
+    flow = dynamics.infonce(jnp.asarray([0.5]))
+    np.testing.assert_array_equal(flow.solution(np.asarray([2e3, np.inf]), np.zeros(1)), np.zeros((2, 1)))
+    np.testing.assert_allclose(jax.grad(lambda s: flow.solution(1.0, s[None])[0])(0.0), np.exp(0.5))
+    weights = dynamics.infonce_weights(np.inf, jnp.ones((1, 2)), jnp.diag(jnp.asarray([0.0, -1.0])))
+    np.testing.assert_array_equal(weights, [[1.0, 0.0]])
+
+
 def test_when_a_level_is_reached():
     rates, start = np.asarray([[0.5, -0.5, 0.0], [1e-3, 0.8, 0.1]])
     time = jax.jit(lambda start: dynamics.escape_time(dynamics.infonce(rates), start))(start)

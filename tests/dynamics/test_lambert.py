@@ -35,6 +35,12 @@ def test_domain_and_edges():
     assert float(jax.jit(jax.grad(lambertw))(0.0)) == 1.0
 
 
+def test_numbers_below_the_normal_ones():
+    np.testing.assert_array_equal(lambertw(np.asarray([5e-324, -1e-310])), [5e-324, -1e-310])
+    assert lambertw(np.float32(1e-40)) == np.float32(1e-40)
+    assert lambertw(-1e-310, -1) == -np.inf
+
+
 def test_second_derivative_against_the_closed_form():
     """W'' = -e^{-2W} (2 + W)/(1 + W)^3."""
     w, second = (float(jax.jit(f)(0.7)) for f in (lambertw, jax.grad(jax.grad(lambertw))))

@@ -80,6 +80,13 @@ def test_laplacian_optimum_is_where_training_ends(linear):
     np.testing.assert_array_equal(collapsed, 0)
 
 
+def test_laplacian_optimum_of_small_weights():
+    """gamma L is what counts."""
+    pairs = np.kron(np.eye(2), [[1.0, -1.0], [-1.0, 1.0]])
+    grams = [z.T @ z / 4 for z in (dynamics.laplacian_optimum(jnp.asarray(scale * pairs), 0.1 / scale, 3) for scale in (1.0, 1e-30))]
+    np.testing.assert_allclose(*map(np.linalg.eigvalsh, grams), rtol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

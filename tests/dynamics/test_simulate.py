@@ -79,6 +79,14 @@ def test_integrate_takes_times_in_any_order_and_shape():
     np.testing.assert_allclose(path, closed, atol=1e-8)
 
 
+def test_integrate_in_the_precision_of_the_start():
+    """Whatever that of the flow's own parameters."""
+    flow = dynamics.infonce(jnp.asarray([0.5], jnp.float64))
+    end = dynamics.integrate(flow, np.float32(1), np.float32([0.3]))
+    assert end.dtype == jnp.float32
+    np.testing.assert_allclose(end, 0.3 * np.exp(0.5), rtol=1e-4)
+
+
 def test_integrate_far_out_with_the_implicit_method(caplog):
     """From one start, and then from another, for which nothing is compiled."""
     flow = dynamics.euclidean()
@@ -90,13 +98,16 @@ def test_integrate_far_out_with_the_implicit_method(caplog):
 
 
 @pytest.mark.parametrize(
-    ("error", "w0", "steps", "message"),
+    ("error", "changes", "message"),
     [
-        (ValueError, jnp.ones(3), 2, r"w0 must have shape \[M, N\], got \(3,\)"),
-        (TypeError, jnp.ones((2, 3), int), 2, "w0 must be floating-point"),
-        (ValueError, jnp.ones((2, 3)), 0, "steps must be at least 1, got 0"),
+        (ValueError, {"w0": jnp.ones(3)}, r"w0 must have shape \[M, N\], got \(3,\)"),
+        (TypeError, {"w0": jnp.ones((2, 3), int)}, "w0 must be floating-point"),
+        (ValueError, {"steps": 0}, "steps must be at least 1, got 0"),
+        (ValueError, {"batch_size": 0}, "batch_size must be an integer of at least 1, got 0"),
+        (ValueError, {"noise": 0.1}, "noise must be two standard deviations, .online, target., got 0.1"),
     ],
 )
-def test_bad_input_is_told_apart(error, w0, steps, message, without_typing_hook):
+def test_bad_input_is_told_apart(error, changes, message, without_typing_hook):
+    good = {"w0": jnp.ones((2, 3)), "loss": lambda a, b, p: jnp.sum(a), "predictor": lambda f: f, "learning_rate": 0.1, "steps": 2}
     with pytest.raises(error, match=message):
-        dynamics.simulate(jax.random.key(0), w0, lambda a, b, p: jnp.sum(a), predictor=lambda f: f, learning_rate=0.1, steps=steps)
+        dynamics.simulate(jax.random.key(0), **good | changes)
