@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from sslx.checks import check_integer
 from sslx.typing import AxisName
 
 Tree = TypeVar("Tree")
@@ -47,7 +48,10 @@ def map_rows(f: Callable[..., Array], rows: tuple[Array, ...], chunk: int | None
 
     f takes rows [N, ...] or a single one [...].
     """
-    return f(*rows) if chunk is None else lax.map(lambda row: jax.checkpoint(f)(*row), rows, batch_size=chunk)
+    if chunk is None:
+        return f(*rows)
+    check_integer("chunk", chunk)
+    return lax.map(lambda row: jax.checkpoint(f)(*row), rows, batch_size=chunk)
 
 
 def row_indices(x: Array, axis_name: AxisName) -> Array:
