@@ -11,6 +11,7 @@ from jax import Array, lax
 from jaxtyping import Float
 
 from sslx.checks import check_pair, check_square
+from sslx.geometry._spectral import rounding_level
 from sslx.linalg import safe_norm, safe_sqrt, symmetrise
 from sslx.moments import at_least_float32, centre, mean, second_moment, variance
 from sslx.typing import AnyArray, AxisName, Embedding, Matrix, Scalar
@@ -57,14 +58,14 @@ def barlow_twins_efficiency(z_a: Embedding, z_b: Embedding, *, axis_name: AxisNa
     check_pair("z_a", z_a, "z_b", z_b, min_rows=2)
     a, b = _standardise(z_a, axis_name), _standardise(z_b, axis_name)
     c, r = second_moment(a, b, axis_name=axis_name), second_moment(a, axis_name=axis_name)
-    every_feature_varies = jnp.min(jnp.diagonal(r)) > 0.5
+    some_feature_is_constant = jnp.min(jnp.diagonal(r)) <= 0.5
     square = jnp.sum(r**2)
     return BarlowTwinsEfficiency(
         cross_correlation=c,
         correlation=r,
-        efficiency=jnp.trace(r) ** 2 / jnp.where(square > 0, square, 1) / r.shape[0],
+        efficiency=jnp.trace(r) ** 2 / jnp.where(square == 0, 1, square) / r.shape[0],
         distance=_distance(c),
-        efficiency_bound=jnp.where(every_feature_varies, efficiency_bound(c), 0),
+        efficiency_bound=jnp.where(some_feature_is_constant, 0, efficiency_bound(c)),
     )
 
 
@@ -94,7 +95,7 @@ def augmentation_fisher(z_a: Embedding, z_b: Embedding, *, ridge: float = 0.0, a
 
     Two traps. Under isotropic noise this matrix is a multiple of I and its eta is 1 whatever C is. At C = I it is infinite, and
     the limit of eta depends on the direction: for C = diag(1 - delta) it is the participation ratio of 1/delta over d. With
-    fewer rows than columns or perfect invariance the result is not finite: pass a ridge, such as LiDAR's 1e-4.
+    no more rows than columns or perfect invariance of a direction, up to rounding, the result is NaN: pass a ridge, such as LiDAR's 1e-4.
 
     Args:
         z_a, z_b: embeddings [N, d] of two views, N >= 2.
@@ -112,7 +113,11 @@ def augmentation_fisher(z_a: Embedding, z_b: Embedding, *, ridge: float = 0.0, a
     check_pair("z_a", z_a, "z_b", z_b, min_rows=2)
     difference = _standardise(z_a, axis_name) - _standardise(z_b, axis_name)
     noise = second_moment(difference, axis_name=axis_name) / 2
-    return symmetrise(jnp.linalg.inv(noise + ridge * jnp.eye(noise.shape[0], dtype=noise.dtype)))
+    noise += ridge * jnp.eye(noise.shape[0], dtype=noise.dtype)
+    scale = lax.rsqrt(jnp.diagonal(noise))
+    l = jnp.linalg.eigvalsh(noise * scale[:, None] * scale)
+    regular = l[0] > rounding_level(noise.dtype) * l[-1]
+    return jnp.where(regular, symmetrise(jnp.linalg.inv(noise)), jnp.nan)
 
 
 def predictive_fisher(z_a: Embedding, z_b: Embedding, *, ridge: float = 0.0, axis_name: AxisName = None) -> Matrix:

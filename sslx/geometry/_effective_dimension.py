@@ -42,15 +42,16 @@ def effective_dimension(eigenvalues: Float[Array, " d"], *, kind: str = "partici
         raise ValueError(f"eigenvalues must have shape [d], got {eigenvalues.shape}; of a matrix pass jnp.linalg.eigvalsh(matrix)")
     l = jnp.maximum(at_least_float32(eigenvalues), 0)
     largest = jnp.max(l)
-    l = l / jnp.where(largest > 0, largest, 1)
+    zero = largest == 0
+    l = l / jnp.where(zero, 1, largest)
     if kind == "participation":
-        return jnp.sum(l) ** 2 / jnp.where(largest > 0, jnp.sum(l**2), 1)
+        return jnp.sum(l) ** 2 / jnp.where(zero, 1, jnp.sum(l**2))
     if kind == "entropy":
-        p = l / jnp.where(largest > 0, jnp.sum(l), 1)
-        return jnp.where(largest > 0, jnp.exp(shannon_entropy(p)), 0)
+        p = l / jnp.where(zero, 1, jnp.sum(l))
+        return jnp.where(zero, 0, jnp.exp(shannon_entropy(p)))
     if kind == "stable":
         return jnp.sum(l)
-    return jnp.sum(l > threshold).astype(l.dtype)
+    return jnp.sum(jnp.where(jnp.isnan(l), l, l > threshold))
 
 
 def efficiency(
@@ -93,17 +94,17 @@ def efficiency(
 def participation(matrix: Matrix) -> Scalar:
     """(tr S)^2 / tr S^2, [], 0 where S is zero."""
     trace_squared, square_trace = trace_moments(matrix)
-    return trace_squared / jnp.where(square_trace > 0, square_trace, 1)
+    return trace_squared / jnp.where(square_trace == 0, 1, square_trace)
 
 
 def trace_moments(matrix: Matrix) -> tuple[Scalar, Scalar]:
     """((tr S)^2, tr S^2) of a symmetric S over its largest diagonal entry, so that neither overflows."""
     largest = jnp.max(jnp.diagonal(matrix))
-    scaled = matrix / jnp.where(largest > 0, largest, 1)
+    scaled = matrix / jnp.where(largest <= 0, 1, largest)
     return jnp.trace(scaled) ** 2, jnp.sum(scaled**2)
 
 
 def shannon_entropy(p: Float[Array, " d"]) -> Scalar:
     """-sum p log p in nats with 0 log 0 = 0, [], and gradient 0 (not infinity) at p = 0."""
-    positive = p > 0
-    return -jnp.sum(jnp.where(positive, p * jnp.log(jnp.where(positive, p, 1)), 0))
+    zero = p <= 0
+    return -jnp.sum(jnp.where(zero, 0, p * jnp.log(jnp.where(zero, 1, p))))

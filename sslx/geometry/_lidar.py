@@ -1,13 +1,17 @@
 """LiDAR: the effective rank of between-image scatter in units of within-image scatter. z [images, views, d]."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.scipy.linalg import solve_triangular
 from jaxtyping import Float
 
 from sslx.checks import check_floating
 from sslx.geometry._effective_dimension import shannon_entropy
+from sslx.linalg import safe_shift
 from sslx.moments import at_least_float32, covariance, second_moment
 from sslx.typing import AnyArray, Scalar
 
@@ -46,11 +50,22 @@ def lidar(z: Float[Array, "images views d"], *, delta: float = 1e-4, eps: float 
 
 def lidar_from_scatter(between: AnyArray, within: AnyArray, *, delta: float = 1e-4, eps: float = 1e-8) -> Scalar:
     """LiDAR of S_b and S_w (without delta I), both [d, d], in their own precision (NumPy float64 too): the form for streamed moments."""
-    xp = np if isinstance(between, np.ndarray) else jnp
-    variances, axes = xp.linalg.eigh(within)
-    whiten = axes / xp.sqrt(xp.maximum(variances, 0) + delta)
+    xp = array_module(between, within)
+    if xp is np:
+        variances, axes = np.linalg.eigh(within)
+        whiten = axes / np.sqrt(np.maximum(variances, 0) + delta)
+    else:  # eigh has no gradient where eigenvalues coincide
+        within = jnp.asarray(within)
+        eye = jnp.eye(len(within), dtype=within.dtype)
+        factor = jnp.linalg.cholesky(within + safe_shift(within, delta) * eye)
+        whiten = solve_triangular(factor, eye, lower=True).T
     with jax.default_matmul_precision("highest"):
         whitened = whiten.T @ between @ whiten
     l = xp.maximum(xp.linalg.eigvalsh((whitened + whitened.T) / 2), 0)
     total = jnp.asarray(xp.sum(l))
     return jnp.exp(shannon_entropy(jnp.asarray(l) / jnp.where(total > 0, total, 1) + eps))
+
+
+def array_module(*arrays: AnyArray) -> Any:
+    """NumPy for finite NumPy arrays, else JAX: of what is not finite it gives NaN, where NumPy's decompositions raise."""
+    return np if all(isinstance(a, np.ndarray) and np.isfinite(a).all() for a in arrays) else jnp

@@ -78,9 +78,11 @@ def uniformity_sampled(key: Array, z: Embedding, *, t: Number = 2, pairs: int = 
     first = jax.random.randint(key_first, (pairs,), 0, n)
     second = (first + jax.random.randint(key_offset, (pairs,), 1, n)) % n
     points = l2_normalise(at_least_float32(z))
-    kernel = jnp.exp(-t * jnp.sum((points[first] - points[second]) ** 2, axis=1))
+    exponent = -t * jnp.sum((points[first] - points[second]) ** 2, axis=1)
+    largest = jnp.max(exponent)
+    kernel = jnp.exp(exponent - largest)
     average = jnp.mean(kernel)
-    return jnp.log(average), jnp.std(kernel, ddof=1) / (average * pairs**0.5)
+    return largest + jnp.log(average), jnp.std(kernel, ddof=1) / (average * pairs**0.5)
 
 
 def self_cluster(z: Embedding, *, axis_name: AxisName = None) -> Scalar:

@@ -113,9 +113,9 @@ def corrected_participation_ratio(z: Embedding, *, axis_name: AxisName = None) -
     square_trace = (b - a / m) * m**2 / ((m - 1) * (m + 2))
     trace_squared = a - 2 * square_trace / m
     d = z.shape[1]
-    resolved = square_trace * d > trace_squared
-    ratio = jnp.where(resolved, trace_squared / jnp.where(resolved, square_trace, 1), d)
-    return jnp.where(a > 0, jnp.maximum(ratio, 1), 0)
+    unresolved = square_trace * d <= trace_squared
+    ratio = jnp.where(unresolved, d, trace_squared / jnp.where(unresolved, 1, square_trace))
+    return jnp.where(a == 0, 0, jnp.maximum(ratio, 1))
 
 
 def condition_number(z: Embedding) -> Scalar:

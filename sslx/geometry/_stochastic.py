@@ -14,6 +14,7 @@ from jax import Array, lax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Float, PyTree
 
+from sslx.checks import check_floating
 from sslx.moments import at_least_float32
 from sslx.typing import Scalar
 
@@ -55,7 +56,7 @@ def hutchinson_participation(
     Args:
         operator: v -> G v, such as the `fisher_..._operator` functions return.
         key: PRNG key.
-        like: array or pytree shaped like v.
+        like: array or pytree shaped like v, floating-point.
         probes: number of products, at least 2; from about 64 up an error is a normal one (2 errors cover 90 to 99 %).
 
     Returns:
@@ -63,6 +64,7 @@ def hutchinson_participation(
 
     Raises:
         ValueError: for fewer than 2 probes.
+        TypeError: unless every array in `like` is floating-point.
 
     Reference: Hutchinson (1989), A stochastic estimator of the trace of the influence matrix for Laplacian smoothing splines.
     """
@@ -95,13 +97,15 @@ def lanczos_spectrum(
         operator, key, like: as `hutchinson_participation`.
         steps: length of each recurrence; cut at n, where it is exact.
         probes: number of recurrences, at least 2.
-        top: number of largest eigenvalues wanted, at most steps. A degenerate eigenvalue appears once.
+        top: number of largest eigenvalues wanted, at most steps. A degenerate eigenvalue appears once; where the recurrence
+            breaks down before it has found `top` distinct ones, the rest is NaN with an infinite error.
 
     Returns:
         `LanczosSpectrum`.
 
     Raises:
         ValueError: for fewer than 2 probes, or a top that exceeds the steps.
+        TypeError: unless every array in `like` is floating-point.
 
     Reference: Ubaru, Chen, Saad (2017), Fast estimation of tr(f(A)) via stochastic Lanczos quadrature.
     """
@@ -115,25 +119,29 @@ def lanczos_spectrum(
     positive = jnp.maximum(ritz, 0)
     log = jnp.log(jnp.where(positive > 0, positive, 1))
     samples = n * jnp.stack([jnp.sum(first**2 * h, axis=1) for h in (positive, positive**2, positive * log)], axis=1)
-    best = jnp.argmin(jnp.sum(residual[:, -top:], axis=1))
+    best = jnp.argmin(jnp.sum(jnp.minimum(residual[:, -top:], 1e30), axis=1))  # the fewest missing values before the least error
+    top_error = residual[best, -top:][::-1]
     return LanczosSpectrum(
         trace=_jackknife(lambda m: m[0], samples),
         trace_square=_jackknife(lambda m: m[1], samples),
         entropy_dimension=_jackknife(_entropy_dimension, samples),
-        top=ritz[best, -top:][::-1],
-        top_error=residual[best, -top:][::-1],
+        top=jnp.where(jnp.isinf(top_error), jnp.nan, ritz[best, -top:][::-1]),
+        top_error=top_error,
     )
 
 
 def _entropy_dimension(moments: Array) -> Scalar:
     total, _, total_log = moments
-    nonzero = total > 0
-    safe = jnp.where(nonzero, total, 1)
-    return jnp.where(nonzero, safe * jnp.exp(-total_log / safe), 0)
+    zero = total <= 0
+    safe = jnp.where(zero, 1, total)
+    return jnp.where(zero, 0, safe * jnp.exp(-total_log / safe))
 
 
 def _lanczos(matvec: Callable[[Array], Array], v: Array, steps: int) -> tuple[Array, Array, Array]:
-    """Ritz values in rising order, first components of their vectors, and residuals, [steps] each; zeros after a breakdown."""
+    """Ritz values in rising order, first components of their vectors, and residuals, [steps] each.
+
+    Each step after a breakdown leaves a 0, first in order because no Ritz value is below it, with component 0 and an infinite residual.
+    """
     start = v / jnp.linalg.norm(v)
 
     def step(carry: tuple[Array, Array, Array], k: Array) -> tuple[tuple[Array, Array, Array], tuple[Array, Array]]:
@@ -145,18 +153,21 @@ def _lanczos(matvec: Callable[[Array], Array], v: Array, steps: int) -> tuple[Ar
         for _ in range(2):  # once is not enough to stay orthogonal to rounding
             w = w - jnp.matmul(basis.T, jnp.matmul(basis, w, precision=HIGHEST), precision=HIGHEST)
         beta = jnp.linalg.norm(w)
-        beta = jnp.where(beta > 32 * jnp.finfo(w.dtype).eps * scale, beta, 0)
-        return (basis, jnp.where(beta > 0, w / jnp.where(beta > 0, beta, 1), 0), scale), (alpha, beta)
+        beta = jnp.where(beta <= 32 * jnp.finfo(w.dtype).eps * scale, 0, beta)
+        return (basis, jnp.where(beta == 0, 0, w / jnp.where(beta == 0, 1, beta)), scale), (alpha, beta)
 
     empty = jnp.zeros((steps, v.size), v.dtype)
     _, (alphas, betas) = lax.scan(step, (empty, start, jnp.zeros((), v.dtype)), jnp.arange(steps))
     tridiagonal = jnp.diag(alphas) + jnp.diag(betas[:-1], 1) + jnp.diag(betas[:-1], -1)
     ritz, vectors = jnp.linalg.eigh(tridiagonal)
-    return ritz, vectors[0], betas[-1] * jnp.abs(vectors[-1])
+    missing = jnp.sum(betas[:-1] == 0)
+    return ritz, vectors[0], jnp.where(jnp.arange(steps) < missing, jnp.inf, betas[-1] * jnp.abs(vectors[-1]))
 
 
 def _flat_probes(operator: Callable[[PyTree], PyTree], key: Array, like: PyTree, probes: int) -> tuple[Array, Callable[[Array], Array]]:
     """Independent signs [probes, n], and the operator on flat vectors."""
+    for leaf in jax.tree.leaves(like):
+        check_floating("like", leaf)
     flat, unravel = ravel_pytree(like)
     dtype = jnp.promote_types(flat.dtype, jnp.float32)
     vectors = jax.random.rademacher(key, (probes, flat.size), dtype)

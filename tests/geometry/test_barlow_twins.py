@@ -75,6 +75,22 @@ def test_ridge_keeps_information_finite_for_identical_views():
     assert np.isfinite(predictive).all()
 
 
+def test_augmentation_fisher_is_nan_exactly_where_it_is_singular():
+    """Rank 4 of 8 from 5 distinct rows is not inverted; noise of very different size per feature is."""
+    fisher, generator = jax.jit(geometry.augmentation_fisher), np.random.default_rng(0)
+    z, noise = generator.normal(size=(2, 20, 8)).astype(np.float32)
+    few = np.arange(20) % 5
+    assert np.isnan(fisher(z[few], z[few] + 0.1 * noise[few])).all()
+    assert np.linalg.eigvalsh(fisher(z, z + noise * np.geomspace(1e-3, 1, 8, dtype=np.float32)))[0] > 0
+
+
+def test_nan_stays_nan():
+    """One NaN in a view reaches every result."""
+    z_a, z_b = _pair()
+    z_a[3, 2] = np.nan
+    assert all(np.isnan(part).any() for part in every_result(z_a, z_b))
+
+
 def test_bad_input(without_typing_hook):
     with pytest.raises(ValueError, match=r"z_a and z_b must have one shape \[N, d\], got \(4, 3\) and \(4, 2\)"):
         geometry.barlow_twins_efficiency(jnp.ones((4, 3)), jnp.ones((4, 2)))

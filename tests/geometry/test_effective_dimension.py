@@ -74,6 +74,13 @@ def test_gradient_of_efficiency_is_finite_where_eigenvalues_coincide(kind):
     assert np.isfinite(gradient).all()
 
 
+def test_nan_stays_nan():
+    """In a spectrum, and in a matrix off its diagonal."""
+    matrix = np.eye(8)
+    matrix[0, 1] = np.nan
+    assert np.isnan([*_dimensions(matrix[0]).values(), *_efficiencies(matrix).values()]).all()
+
+
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
 def test_half_precision_comes_back_in_float32(dtype):
     spectrum, dimension = np.array([300.0, 200.0, 1.0, 0.5]), jax.jit(geometry.effective_dimension)

@@ -44,6 +44,24 @@ def test_lidar_sees_what_varies_between_images_only():
     assert 1.8 < lidar(jnp.asarray(z)) < 2.3
 
 
+def test_gradient_where_directions_do_not_vary_within_images():
+    """Views that are equal, or vary in a plane by far more than rounding leaves of delta: value and gradient are finite."""
+    generator = np.random.default_rng(3)
+    plane = 1000 * generator.normal(size=(8, 2, 2)) @ generator.normal(size=(2, 4))
+    both = jax.jit(jax.value_and_grad(geometry.lidar))
+    for z in (plane, np.repeat(plane[:, :1], 2, axis=1)):
+        value, gradient = both(np.float32(z))
+        assert 1 < value < 4
+        assert np.isfinite(gradient).all()
+
+
+def test_nan_stays_nan():
+    """One NaN in a view reaches the value."""
+    z = np.random.default_rng(0).normal(size=(30, 4, 6))
+    z[3, 2, 1] = np.nan
+    assert np.isnan(lidar(z))
+
+
 def test_bad_input(without_typing_hook):
     with pytest.raises(ValueError, match=r"z must have shape \[images >= 2, views >= 2, d\], got \(6, 4\)"):
         geometry.lidar(jnp.ones((6, 4)))

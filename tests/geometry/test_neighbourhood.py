@@ -75,6 +75,19 @@ def test_sampled_uniformity_covers_the_exact_value():
     assert 0.90 <= covered <= 0.99
 
 
+def test_sampled_uniformity_of_a_simplex():
+    """All pairs at one distance: the value is exact, also where a cold kernel underflows."""
+    value, error = jax.jit(lambda z: geometry.uniformity_sampled(jax.random.key(0), z, t=200, pairs=8))(np.eye(4, dtype=np.float32))
+    np.testing.assert_allclose((value, error), (-400, 0), rtol=1e-6)
+
+
+def test_nan_stays_nan():
+    """A row with a NaN is not a row of zeros."""
+    z = _sphere(20, 5)
+    z[3, 2] = np.nan
+    assert np.isnan(alignment(z, z, alpha=2))
+
+
 def test_self_cluster_limits_and_definition():
     """1 for one point, 0 for the uniform sphere (the squared norm: the norm itself would give neither)."""
     z = _sphere(40, 6)

@@ -61,6 +61,13 @@ def test_order_of_the_metrics():
     assert metrics["nesum"] < metrics["participation_ratio"] < float(entropy) < metrics["rankme"]
 
 
+def test_nan_stays_nan():
+    """One NaN in the features reaches every metric."""
+    z = _features(40, 12)
+    z[3, 2] = np.nan
+    assert np.isnan(list(_all_metrics(z).values())).all()
+
+
 @jax.jit
 def _gradients(z):
     return [jax.grad(metric)(z) for metric in (geometry.rankme, geometry.participation_ratio)]

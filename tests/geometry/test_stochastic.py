@@ -75,15 +75,26 @@ def test_full_recurrence_is_exact():
 
 
 def test_degenerate_and_zero_operators():
-    """The identity breaks the recurrence down after one step, where it is exact; zero has dimension zero."""
+    """The identity breaks the recurrence down after one step, where it is exact; zero has dimension zero. Neither has a second value."""
     key = jax.random.key(0)
-    lanczos = jax.jit(lambda c: geometry.lanczos_spectrum(lambda v: c * v, key, jnp.zeros(9, jnp.float32), steps=5, probes=3))
+    lanczos = jax.jit(lambda c: geometry.lanczos_spectrum(lambda v: c * v, key, jnp.zeros(9, jnp.float32), steps=5, probes=3, top=2))
     hutchinson = jax.jit(lambda c: geometry.hutchinson_participation(lambda v: c * v, key, jnp.zeros(9, jnp.float32), probes=3))
     identity, zero = jax.device_get((lanczos(np.float32(2)), lanczos(np.float32(0))))
     np.testing.assert_allclose((identity.trace.value, identity.entropy_dimension.value, identity.top[0]), (18, 9, 2), rtol=1e-5)
     np.testing.assert_allclose((identity.trace.error, identity.top_error[0]), 0, atol=1e-5)
     np.testing.assert_allclose(hutchinson(np.float32(2)).participation.value, 9, rtol=1e-5)
     assert zero.trace.value == zero.entropy_dimension.value == float(hutchinson(np.float32(0)).participation.value) == 0
+    np.testing.assert_array_equal([found.top[1] for found in (identity, zero)], np.nan)
+    np.testing.assert_array_equal([found.top_error[1] for found in (identity, zero)], np.inf)
+
+
+def test_probe_that_misses_an_eigenvalue_is_passed_over():
+    """Of eigenvalues 4, 1, 1 a probe along the first sees one only, others see two; a third distinct one there is not."""
+    g, key = jnp.eye(3) + 1, jax.random.key(8)
+    assert abs(jnp.sum(jax.random.rademacher(key, (9, 3), g.dtype)[0])) == 3
+    found = jax.jit(lambda: geometry.lanczos_spectrum(lambda v: g @ v, key, jnp.zeros(3), probes=9, top=3))()
+    np.testing.assert_allclose(found.top, [4, 1, np.nan], rtol=1e-12)
+    np.testing.assert_allclose(found.top_error, [0, 0, np.inf])
 
 
 def test_operators_on_pytrees():
@@ -107,6 +118,8 @@ def test_operators_on_pytrees():
 
 def test_bad_input(without_typing_hook):
     key = jax.random.key(0)
+    with pytest.raises(TypeError, match="like must be floating-point, got dtype int"):
+        geometry.lanczos_spectrum(lambda v: v, key, {"w": np.ones(3), "b": np.ones(2, int)})
     with pytest.raises(ValueError, match="probes must be at least 2, got 1; a standard error needs two"):
         geometry.hutchinson_participation(lambda v: v, key, jnp.zeros(3), probes=1)
     with pytest.raises(ValueError, match=r"top must lie in 1..steps, got 4 with steps 3"):

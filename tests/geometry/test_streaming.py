@@ -16,6 +16,12 @@ def _features(n, d, decay, seed=0):
 
 
 @jax.jit
+def _stream_on_device(z):
+    moments, _ = jax.lax.scan(lambda m, z: (geometry.update_moments(m, z), None), geometry.init_moments(24), z.reshape(8, 32, 24))
+    return geometry.moment_metrics(moments)
+
+
+@jax.jit
 def _metrics(z):
     return {name: getattr(geometry, name)(z) for name in METRICS}
 
@@ -36,13 +42,7 @@ def test_host_moments_give_the_metrics_of_all_features(n, decay):
 
 def test_device_moments_are_right_to_a_thousandth():
     z = _features(256, 24, 0.5)
-
-    @jax.jit
-    def stream(z):
-        moments, _ = jax.lax.scan(lambda m, z: (geometry.update_moments(m, z), None), geometry.init_moments(24), z)
-        return geometry.moment_metrics(moments)
-
-    metrics = stream(z.reshape(8, 32, 24))
+    metrics = _stream_on_device(z)
     assert metrics.rankme.dtype == jnp.float32
     for name, value in _direct(z).items():
         np.testing.assert_allclose(getattr(metrics, name), value, rtol=1e-3, err_msg=name)
@@ -103,10 +103,30 @@ def test_collapsed_moments():
     np.testing.assert_allclose(clustering, 1, rtol=1e-9)
 
 
+def test_nan_stays_nan():
+    """On the device and on the host, where NumPy's decompositions would raise."""
+    z = _features(256, 24, 0.5)
+    z[3, 2] = np.nan
+    moments = geometry.update_moments(geometry.init_host_moments(24), z)
+    assert np.isnan([*_stream_on_device(z), *jax.tree.leaves(geometry.stream_metrics([z]))]).all()
+    assert np.isnan(geometry.lidar_from_moments(moments, moments))
+
+
+@pytest.mark.parametrize("metric", ["moment_metrics", "rankme_from_moments", "self_cluster_from_moments", "lidar_from_moments"])
+def test_empty_host_moments_are_refused(metric):
+    """By every metric; LiDAR reads two of them."""
+    with pytest.raises(ValueError, match=r"moments must have at least [12] rows .*, got 0"):
+        getattr(geometry, metric)(*[geometry.init_host_moments(6)] * (1 + metric.startswith("lidar")))
+
+
 def test_bad_input(without_typing_hook):
     with pytest.raises(ValueError, match=r"batches must hold at least one batch \[n, d\], got none"):
         geometry.stream_metrics([])
     with pytest.raises(ValueError, match=r"batches must have shape \[N, d\], got \(3,\)"):
         geometry.stream_metrics([np.ones(3)])
+    with pytest.raises(ValueError, match="moments must have at least 2 rows over all devices, got 1; pass a larger batch"):
+        geometry.stream_metrics([np.ones((1, 6))])
+    with pytest.raises(ValueError, match="moments must have one width, got 6 and 1; start those of another width from empty ones"):
+        geometry.stream_metrics([np.ones((4, 6)), np.ones((4, 1))])
     with pytest.raises(ValueError, match="moments must have a width of at least 5, got 3"):
         geometry.moment_metrics(geometry.init_moments(3))
