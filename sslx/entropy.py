@@ -7,10 +7,11 @@ entropy-regularised losses and for the bounds of `sslx.information`; statistics 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jaxtyping import Bool, Float
 
 from sslx.checks import check_count, check_matrix, check_square
 from sslx.collectives import all_gather_if, map_rows, pmean_if, row_indices
-from sslx.linalg import logdet_shifted, symmetrise
+from sslx.linalg import logdet_shifted, rounding_level, symmetrise
 from sslx.moments import at_least_float32, centre, global_count, second_moment
 from sslx.typing import AxisName, Embedding, Matrix, Number, Scalar
 
@@ -24,7 +25,7 @@ def gaussian_entropy(cov: Matrix) -> Scalar:
         cov: covariance, [d, d], symmetric positive definite.
 
     Returns:
-        The entropy in nats, []; -inf for a singular covariance.
+        The entropy in nats, []; -inf, with gradient 0, for a singular covariance, and nan for an indefinite matrix.
 
     Raises:
         ValueError: unless `cov` is square.
@@ -33,7 +34,26 @@ def gaussian_entropy(cov: Matrix) -> Scalar:
     Reference: Shwartz-Ziv et al., "An Information-Theoretic Perspective on VICReg", 2023, arXiv 2303.00633.
     """
     check_square("cov", cov)
-    return (len(cov) * LOG_TWO_PI_E + jnp.linalg.slogdet(symmetrise(at_least_float32(cov)))[1]) / 2
+    cov = symmetrise(at_least_float32(cov))
+    singular, eye = is_singular(cov), jnp.eye(len(cov), dtype=cov.dtype)
+    entropy = (len(cov) * LOG_TWO_PI_E + jnp.linalg.slogdet(jnp.where(singular, eye, cov))[1]) / 2
+    lifted = lax.stop_gradient(cov) + (rounding_level(cov) + jnp.finfo(cov.dtype).tiny) * eye
+    indefinite = jnp.isnan(jnp.linalg.cholesky(lifted)[-1, -1])
+    return jnp.where(singular, jnp.where(indefinite, jnp.nan, -jnp.inf), entropy)
+
+
+def is_singular(cov: Float[Array, "*shape"]) -> Bool[Array, ""]:
+    """Whether one covariance is finite but not numerically positive definite.
+
+    A matrix is so when a variable is explained by those before it up to rounding: a pivot of the Cholesky factorisation, squared,
+    at most 4 K eps of its diagonal entry. That does not depend on the units of the variables.
+    """
+    if cov.ndim < 2:
+        return jnp.any(cov <= 0)
+    cov = lax.stop_gradient((cov + cov.T) / 2)
+    pivots = jnp.diagonal(jnp.linalg.cholesky(cov)) ** 2
+    floor = 4 * cov.shape[0] * jnp.finfo(cov.dtype).eps * jnp.diagonal(cov)
+    return jnp.all(jnp.isfinite(cov)) & ~jnp.all(pivots > floor)
 
 
 def logdet_entropy(z: Embedding, *, beta: Number = 1.0, axis_name: AxisName = None) -> Scalar:

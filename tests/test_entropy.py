@@ -25,6 +25,17 @@ def test_logdet_entropy_on_either_gram_matrix(z, beta):
     assert logdet(z, beta=beta) == pytest.approx(reference.logdet_entropy(z, beta), rel=1e-12)
 
 
+def test_gaussian_entropy_of_matrices_that_are_not_positive_definite():
+    """A limit and gradient 0 where it is singular, whatever rounding left of the determinant; nan where it is indefinite."""
+    root, zero, indefinite = R.normal(size=(2, 1)), np.zeros((2, 2)), (np.diag([1, -1]), -np.eye(2), [[1, 0.5], [0.5, 0]])
+    value_and_gradient = jax.jit(jax.value_and_grad(gaussian_entropy))
+    for singular in (root @ root.T, np.diag([1, 0]), zero):
+        value, gradient = value_and_gradient(jnp.asarray(singular, jnp.float32))
+        assert value == -np.inf
+        np.testing.assert_array_equal(gradient, zero)
+    assert all(np.isnan(value_and_gradient(jnp.asarray(cov, jnp.float32))[0]) for cov in indefinite)
+
+
 def test_logdet_entropy_tends_to_the_gaussian_shape():
     half_logdet = np.linalg.slogdet(reference.biased_covariance(TALL))[1] / 2
     assert float(logdet(TALL, beta=1e9)) - 2 * math.log(1e9) == pytest.approx(half_logdet, rel=1e-6)

@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 from jax.scipy.linalg import solve_triangular
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 
 from sslx.checks import check_matrix
+from sslx.entropy import is_singular
 from sslx.moments import at_least_float32
 from sslx.typing import Scalar
 
@@ -64,29 +65,20 @@ def mixture(means: Float[Array, "N K"], covs: ArrayLike, weights: Float[Array, "
 
 def stacked(name: str, covs: ArrayLike, means: Float[Array, "N K"]) -> Array:
     """Covariances of N components, in at least float32, with the component axis written out."""
-    covs = jnp.asarray(covs)
-    covs = covs.astype(jnp.result_type(covs, means.dtype))  # a Python number takes the means' dtype
+    covs = promoted(covs, means)
     n, width = means.shape
     if covs.shape[:1] not in ((), (1,), (n,)) or covs.shape[1:] not in ((), (width,), (width, width)):
         raise ValueError(
             f"{name} must have shape [], [N], [N, K] or [N, K, K] for means {means.shape}, got {covs.shape}; "
             "add a leading axis of 1 to a diagonal or matrix that all components share"
         )
-    return jnp.broadcast_to(at_least_float32(covs), (n, *covs.shape[1:]))
+    return jnp.broadcast_to(covs, (n, *covs.shape[1:]))
 
 
-def is_singular(cov: Float[Array, "*shape"]) -> Bool[Array, ""]:
-    """Whether one covariance is finite but not numerically positive definite.
-
-    A matrix is so when a variable is explained by those before it up to rounding: a pivot of the Cholesky factorisation, squared,
-    at most 4 K eps of its diagonal entry. That does not depend on the units of the variables.
-    """
-    if cov.ndim < 2:
-        return jnp.any(cov <= 0)
-    cov = lax.stop_gradient((cov + cov.T) / 2)
-    pivots = jnp.diagonal(jnp.linalg.cholesky(cov)) ** 2
-    floor = 4 * cov.shape[0] * jnp.finfo(cov.dtype).eps * jnp.diagonal(cov)
-    return jnp.all(jnp.isfinite(cov)) & ~jnp.all(pivots > floor)
+def promoted(cov: ArrayLike, mean: Array) -> Array:
+    """A covariance in the wider type of its own, the mean's and float32; a Python number has none of its own."""
+    cov = jnp.asarray(cov)
+    return cov.astype(jnp.promote_types(jnp.result_type(cov, mean), jnp.float32))
 
 
 def mahalanobis(difference: Float[Array, " K"], factor: Float[Array, "*shape"]) -> Scalar:

@@ -8,7 +8,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from sslx.checks import check_floating
-from sslx.information._components import Gaussian, gaussian, mahalanobis, trace_ratio
+from sslx.information._components import Gaussian, gaussian, mahalanobis, promoted, trace_ratio
 from sslx.typing import Scalar
 
 
@@ -81,7 +81,7 @@ def _pair(mean_p: Array, cov_p: ArrayLike, mean_q: Array, cov_q: ArrayLike) -> t
         if mean.ndim != 1 or mean.shape != mean_p.shape:
             raise ValueError(f"mean_p and mean_q must be vectors [K] of one width, got {mean_p.shape} and {mean_q.shape}")
     width = mean_p.shape[0]
-    cov_p, cov_q = jnp.asarray(cov_p, mean_p.dtype), jnp.asarray(cov_q, mean_q.dtype)
+    cov_p, cov_q = promoted(cov_p, mean_p), promoted(cov_q, mean_q)
     if cov_p.shape != cov_q.shape or cov_p.shape not in ((), (width,), (width, width)):
         raise ValueError(
             f"cov_p and cov_q must both be [], [{width}] or [{width}, {width}], got {cov_p.shape} and {cov_q.shape}; "

@@ -62,30 +62,33 @@ def generalization_surrogate(
         z: embeddings of n labelled images, [n, d].
         labels: classes [n] or targets [n, r].
         pair_labels: labels of the unlabelled images, for the oracle term.
-        num_classes: number of classes where labels are classes; under `jit` it is needed.
+        num_classes: number of classes where labels are classes, by default one more than the largest of both label sets; under `jit`
+            it is needed.
 
     Returns:
         `GeneralizationTerms`. The gradient is that at the fitted head (envelope theorem). Outside `jit` a warning says where the
         label-free term, which stands in for the pairs' missing labels, is vacuous.
 
     Raises:
-        TypeError, ValueError: the shapes do not fit.
+        TypeError, ValueError: the shapes do not fit, or (outside `jit`) a class is not in [0, num_classes).
 
     Reference: Shwartz-Ziv, Balestriero, Kawaguchi, Rudner, LeCun, 2023, arXiv 2303.00633, the generalisation bound for VICReg.
     """
     check_pair("pairs_a", pairs_a, "pairs_b", pairs_b)
     check_matrix("z", z)
+    if num_classes is None and labels.ndim == 1:
+        num_classes = _class_count(labels, pair_labels)
     y = _targets("labels", labels, z, num_classes)
     m = len(pairs_a)
     invariance = jnp.mean(safe_norm(at_least_float32(pairs_a) - at_least_float32(pairs_b)))
     labelled = projection_residual(z, y) / jnp.sqrt(len(z))
     label_size = jnp.sqrt(jnp.mean(jnp.sum(y**2, axis=1)))
-    left_out = m - jnp.linalg.matrix_rank(at_least_float32(pairs_a))  # ||P_A||_F^2
-    label_free = 2 * jnp.sqrt(left_out.astype(label_size.dtype)) * label_size
+    left_out = m - _rank(at_least_float32(pairs_a))  # ||P_A||_F^2
+    label_free = 2 * jnp.sqrt(left_out) * label_size
     oracle = jnp.asarray(jnp.nan, label_free.dtype)
     if pair_labels is not None:
-        classes = num_classes or y.shape[1]
-        oracle = 2 * projection_residual(pairs_a, _targets("pair_labels", pair_labels, pairs_a, classes)) / jnp.sqrt(m)
+        y_pairs = _targets("pair_labels", pair_labels, pairs_a, num_classes or y.shape[1])
+        oracle = 2 * projection_residual(pairs_a, y_pairs) / jnp.sqrt(m)
     surrogate = invariance + labelled + (label_free if pair_labels is None else oracle)
     if pair_labels is None:
         _warn_if_vacuous(label_free > label_size, m, left_out)
@@ -95,7 +98,7 @@ def generalization_surrogate(
 def projection_residual(z: Embedding, y: Float[Array, "N r"]) -> Scalar:
     """||P_Z Y||_F = min_W ||Z W - Y||_F, by least squares on the data themselves."""
     z, y = at_least_float32(z), at_least_float32(y)
-    head = lax.stop_gradient(jnp.linalg.lstsq(z, y)[0])
+    head = lax.stop_gradient(jnp.linalg.lstsq(z, y, rcond=_rounding(z))[0])
     return safe_norm(jnp.ravel(y - jnp.matmul(z, head, precision=lax.Precision.HIGHEST)))
 
 
@@ -119,7 +122,7 @@ def projection_moments(z: ArrayLike, y: ArrayLike) -> ProjectionMoments:
 def residual_from_moments(moments: ProjectionMoments) -> float:
     """||P_Z Y||_F = sqrt(||Y||^2 - tr(B^T G^+ B)) of a stream, with G = Z^T Z and B = Z^T Y."""
     explained = np.sum(moments.cross * (np.linalg.pinv(moments.gram, hermitian=True) @ moments.cross))
-    return float(np.sqrt(max(0.0, moments.label_square - explained)))
+    return float(np.sqrt(np.maximum(0.0, moments.label_square - explained)))
 
 
 def rademacher_draws(key: PRNGKeyArray, distances: Float[Array, "k m"], *, draws: int = 1000) -> Float[Array, " draws"]:
@@ -153,12 +156,32 @@ def _targets(name: str, labels: Array, z: Array, num_classes: int | None) -> Flo
         raise ValueError(f"{name} must be classes [N] or targets [N, r] with N = {len(z)}, got shape {labels.shape}")
     if labels.ndim == 2:
         return at_least_float32(labels)
-    if num_classes is None:
-        try:
-            num_classes = int(jnp.max(labels)) + 1
-        except jax.errors.ConcretizationTypeError:
-            raise ValueError("num_classes must be given where labels are classes under jit; or pass one-hot labels") from None
+    with contextlib.suppress(jax.errors.ConcretizationTypeError):
+        if not jnp.all((labels >= 0) & (labels < num_classes)):
+            raise ValueError(
+                f"{name} must be classes in [0, {num_classes}), got {jnp.min(labels)} to {jnp.max(labels)}; "
+                "raise num_classes or leave out the rows without a class"
+            )
     return jax.nn.one_hot(labels, num_classes, dtype=at_least_float32(z).dtype)
+
+
+def _class_count(*labels: Array | None) -> int:
+    """One more than the largest class of all label sets that are classes."""
+    try:
+        return max(int(jnp.max(y)) + 1 for y in labels if y is not None and y.ndim == 1)
+    except jax.errors.ConcretizationTypeError:
+        raise ValueError("num_classes must be given where labels are classes under jit; or pass one-hot labels") from None
+
+
+def _rounding(z: Array) -> float:
+    """Share of the largest below which singular values are taken for rounding errors, whatever the number of rows."""
+    return 16 * float(jnp.finfo(z.dtype).eps)
+
+
+def _rank(z: Embedding) -> Scalar:
+    """Number of singular values above rounding, [], without gradient; nan for nan."""
+    values = jnp.linalg.svd(lax.stop_gradient(z), compute_uv=False)
+    return jnp.sum(jnp.where(jnp.isnan(values), values, values > _rounding(z) * values[0]))
 
 
 def _warn_if_vacuous(vacuous: Array, m: int, left_out: Array) -> None:

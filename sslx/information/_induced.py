@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
-from jaxtyping import Float, PRNGKeyArray
+from jaxtyping import Float, Num, PRNGKeyArray
 
 from sslx.checks import check_floating
 from sslx.moments import at_least_float32
@@ -85,8 +85,8 @@ def induced_covariance_operator(
     noise = _noise(cov_or_sigma, x)
     mean, pullback = jax.vjp(flat, x)
 
-    def matvec(v: Float[Array, " K"]) -> Float[Array, " K"]:
-        (u,) = pullback(v)
+    def matvec(v: Num[Array, " K"]) -> Float[Array, " K"]:
+        (u,) = pullback(jnp.asarray(v, mean.dtype))
         spread = noise**2 * u if noise.ndim == 0 else _matmul(noise, u)
         return jax.jvp(flat, (x,), (spread,))[1]
 

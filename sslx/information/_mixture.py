@@ -32,7 +32,8 @@ class MixtureEntropy(NamedTuple):
     lower, upper: the best of each side. lower bounds: bhattacharyya, elk. upper bounds: kl, huber, gaussian, diagonal.
     conditional: H(Z | C), the mean entropy of a component; label: H(C), ln N for equal weights.
     saturation_lower, saturation_upper: (H_D - H(Z | C)) / H(C) of the two pairwise bounds, in [0, 1]. At 1 the bound sits at its
-    ceiling, no longer sees how far apart the components are, and has no gradient; a single component is at 1 by convention.
+    ceiling, no longer sees how far apart the components are, and has no gradient; a single component is at 1 by convention, and
+    singular components have none (nan).
     """
 
     lower: Scalar
@@ -145,7 +146,8 @@ def mixture_entropy(
         saturation_upper=_saturation(mixing_kl, label),
     )
     entropies = {name: jnp.where(mix.singular, -jnp.inf, getattr(terms, name)) for name in terms._fields[:9]}
-    return terms._replace(**entropies)
+    saturations = {name: jnp.where(mix.singular, jnp.nan, getattr(terms, name)) for name in terms._fields[10:]}
+    return terms._replace(**entropies, **saturations)
 
 
 def _log_overlaps(mix: Mixture, exponents: Exponents, chunk: int | None) -> tuple[Float[Array, " N"], ...]:
@@ -183,4 +185,4 @@ def _moment_matched(mix: Mixture) -> tuple[Scalar, Scalar]:
 
 
 def _saturation(mixing: Scalar, label: Scalar) -> Scalar:
-    return jnp.where(label > 0, mixing / jnp.where(label > 0, label, 1.0), 1.0)
+    return jnp.where(label == 0, 1.0, mixing / jnp.where(label == 0, 1.0, label))

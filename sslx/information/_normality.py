@@ -68,7 +68,7 @@ def normaltest(values: Float[Array, "samples units"]) -> Float[Array, " units"]:
     mean = jnp.mean(values, axis=0)
     centred = values - mean
     variance = jnp.mean(centred**2, axis=0)
-    alive = variance > (jnp.finfo(values.dtype).eps * jnp.abs(mean)) ** 2
+    alive = (jnp.ptp(values, axis=0) > 0) & (variance > (jnp.finfo(values.dtype).eps * jnp.abs(mean)) ** 2)
     unit = centred / jnp.sqrt(jnp.where(alive, variance, 1.0))
     k_squared = _skewness_score(jnp.mean(unit**3, axis=0), n) ** 2 + _kurtosis_score(jnp.mean(unit**4, axis=0), n) ** 2
     return jnp.where(alive, jnp.exp(-k_squared / 2), jnp.nan)

@@ -23,17 +23,18 @@ PreActivations = Callable[[Array], PyTree]
 
 
 def same_region(pre_activations: PreActivations, x: Float[Array, "..."], other: Float[Array, "..."]) -> Bool[Array, ""]:
-    """Whether every h_k has the same sign at both inputs, which puts them in one affine region (regions are convex)."""
+    """Whether every h_k is finite and has the same sign at both inputs, which puts them in one affine region (regions are convex)."""
     check_floating("x", x)
-    return jnp.all((_ravel(pre_activations, x) > 0) == (_ravel(pre_activations, other) > 0))
+    h, h_other = _ravel(pre_activations, x), _ravel(pre_activations, other)
+    return jnp.all(jnp.isfinite(h) & jnp.isfinite(h_other) & ((h > 0) == (h_other > 0)))
 
 
 def linearisation_error(f: Callable[[Array], Array], x: Float[Array, "..."], eps: Float[Array, "..."]) -> Scalar:
     """||f(x + eps) - f(x) - J eps|| / ||J eps||, zero inside the affine region of x (nan where J eps = 0); no Jacobian is formed."""
     check_floating("x", x)
     x, eps = at_least_float32(x), at_least_float32(eps)
-    value, step = jax.jvp(f, (x,), (eps,))
-    return safe_norm(jnp.ravel(f(x + eps) - value - step)) / safe_norm(jnp.ravel(step))
+    value, step = (at_least_float32(out) for out in jax.jvp(f, (x,), (eps,)))
+    return safe_norm(jnp.ravel(at_least_float32(f(x + eps)) - value - step)) / safe_norm(jnp.ravel(step))
 
 
 def boundary_distance(pre_activations: PreActivations, x: Float[Array, "..."]) -> Scalar:
@@ -64,7 +65,7 @@ def region_exit_bound(pre_activations: PreActivations, x: Float[Array, "..."], s
 
 
 def _ravel(pre_activations: PreActivations, x: Array) -> Float[Array, " H"]:
-    return ravel_pytree(pre_activations(at_least_float32(x)))[0]
+    return at_least_float32(ravel_pytree(pre_activations(at_least_float32(x)))[0])
 
 
 def _face_distances(pre_activations: PreActivations, x: Array) -> Float[Array, " H"]:
@@ -72,14 +73,15 @@ def _face_distances(pre_activations: PreActivations, x: Array) -> Float[Array, "
     check_floating("x", x)
     x = at_least_float32(x)
     h, push = jax.linearize(lambda flat: _ravel(pre_activations, flat.reshape(x.shape)), x.reshape(-1))
-    slope = safe_sqrt(_squared_gradient_norms(push, x.size, h))
-    return jnp.where(slope > 0, jnp.abs(h) / jnp.where(slope > 0, slope, 1.0), jnp.inf)
+    slope = safe_sqrt(_squared_gradient_norms(push, x.reshape(-1), h))
+    flat = slope == 0
+    return jnp.where(flat, jnp.inf, jnp.abs(h) / jnp.where(flat, 1.0, slope))
 
 
-def _squared_gradient_norms(push: Callable[[Array], Array], width: int, h: Float[Array, " H"]) -> Float[Array, " H"]:
+def _squared_gradient_norms(push: Callable[[Array], Array], x: Float[Array, " D"], h: Float[Array, " H"]) -> Float[Array, " H"]:
     """sum_i (dh_k/dx_i)^2 by one forward product per input coordinate, so memory is that of h, not of the Jacobian."""
 
     def add(total: Array, i: Array) -> tuple[Array, None]:
-        return total + push(jnp.zeros(width, h.dtype).at[i].set(1.0)) ** 2, None
+        return total + push(jnp.zeros_like(x).at[i].set(1.0)) ** 2, None
 
-    return lax.scan(add, jnp.zeros_like(h), jnp.arange(width))[0]
+    return lax.scan(add, jnp.zeros_like(h), jnp.arange(x.size))[0]

@@ -62,6 +62,12 @@ def test_float32_is_close_to_float64():
         np.testing.assert_allclose(low, high, rtol=1e-4)
 
 
+def test_covariances_keep_their_digits_beside_half_precision_means():
+    cov, mean = np.float32(random_pair(11)[1]), jnp.arange(3, dtype=jnp.bfloat16)
+    for function, expected in ((kl, 1.5 * (np.log(1.5) - 1 / 3)), (chernoff_of, 1.5 * np.log(1.25 / np.sqrt(1.5)))):
+        np.testing.assert_allclose(function(mean, cov, mean, np.float32(1.5) * cov), expected, rtol=1e-4)
+
+
 @pytest.mark.usefixtures("without_typing_hook")
 def test_bad_input_is_named():
     mean = jnp.ones(3)

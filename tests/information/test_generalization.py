@@ -112,6 +112,32 @@ def test_a_small_residual_survives_float32_input():
     np.testing.assert_allclose(residual_of(z, y), exact, rtol=1e-4)
 
 
+def test_many_rows_do_not_hide_a_direction_in_float32():
+    """Features far from the origin: the smallest singular values are 3e-4 of the largest, below N eps and far above rounding."""
+    rng = np.random.default_rng(10)
+    z = (rng.standard_normal((5000, 8)) + 1000).astype(np.float32)
+    y = ((z - z.mean(0)) @ rng.standard_normal((8, 2))).astype(np.float32)
+    terms = surrogate(z, z, z, y)
+    exact = np.linalg.lstsq(z.astype(np.float64), y.astype(np.float64))[1]
+    np.testing.assert_allclose(terms.labelled_residual, np.sqrt(np.sum(exact) / 5000), rtol=1e-3)
+    np.testing.assert_allclose(terms.label_free_residual**2 / np.mean(np.sum(y**2, axis=1)), 4 * (5000 - 8), rtol=1e-4)
+
+
+def test_classes_are_counted_over_both_label_sets():
+    a, b, z, y, y_pairs = data(3)
+    counted, given = (generalization_surrogate(a, b, z, y % 2, pair_labels=y_pairs, num_classes=k) for k in (None, 3))
+    np.testing.assert_array_equal(counted, given)
+
+
+def test_nan_input_gives_nan():
+    a, b, z, y, y_pairs = data(3)
+    terms = surrogate(a.at[0, 0].set(jnp.nan), b, z, y, pair_labels=y_pairs, num_classes=3)
+    assert np.isnan([terms.invariance, terms.unlabelled_residual, terms.label_free_residual, terms.surrogate]).all()
+    terms = surrogate(a, b, z.at[0, 0].set(jnp.nan), y, pair_labels=y_pairs, num_classes=3)
+    assert np.isnan([terms.labelled_residual, terms.surrogate]).all()
+    assert np.isnan(residual_from_moments(projection_moments(z, np.full((15, 1), np.nan))))
+
+
 def test_gradient_is_that_of_the_projection():
     a, b, z, y, y_pairs = data(6)
     check_grads(lambda *x: surrogate(*x, y, pair_labels=y_pairs, num_classes=3).surrogate, (a, b, z), 1, ["rev"], eps=1e-6)
@@ -152,6 +178,10 @@ def test_bad_input_is_named():
         generalization_surrogate(a, b, z, y, pair_labels=y)
     with pytest.raises(ValueError, match="pairs_a and pairs_b must have one shape"):
         generalization_surrogate(a, b[:3], z, y)
+    with pytest.raises(ValueError, match=r"pair_labels must be classes in \[0, 2\), got 0 to 2; raise num_classes"):
+        generalization_surrogate(a, b, z, y % 2, pair_labels=y_pairs, num_classes=2)
+    with pytest.raises(ValueError, match=r"labels must be classes in \[0, 2\), got -1 to 1"):
+        generalization_surrogate(a, b, z, y - 1)
     with pytest.raises(ValueError, match="num_classes must be given"):
         surrogate(a, b, z, y)
     with pytest.raises(ValueError, match=r"distances must have shape \[N, d\]"):

@@ -70,6 +70,37 @@ def test_boundary_is_reached_at_its_distance():
     np.testing.assert_allclose(jax.jit(lambda x: boundary_distance(lambda x: w @ x + b, x))(x), 0.6, rtol=1e-12)
 
 
+def test_regions_of_a_half_precision_network_and_of_a_broken_one():
+    """Faces and norms in float32, for the network of the test above in bfloat16 and its squares in float16; nan once a weight is."""
+    b, x = jnp.array([-10.0, 5.0], jnp.bfloat16), jnp.ones(2, jnp.float32)
+
+    @jax.jit
+    def checks(w):
+        def h(x):
+            return w @ x.astype(w.dtype) + b
+
+        def squares(x):
+            return (1e3 * (w.astype(x.dtype) @ x) ** 2).astype(jnp.float16)
+
+        numbers = boundary_distance(h, x), region_exit_bound(h, x, 0.7), linearisation_error(squares, x, -x / 2)
+        return jnp.stack(numbers), same_region(h, x, x)
+
+    w = jnp.array([[3.0, 4.0], [1.0, 0.0]], jnp.bfloat16)
+    numbers, same = checks(w)
+    np.testing.assert_allclose(numbers, [0.6, scipy.stats.norm.cdf([-0.6 / 0.7, -6 / 0.7]).sum(), 0.25], rtol=1e-6)
+    assert same
+    numbers, same = checks(w.at[0, 0].set(jnp.nan))
+    assert np.isnan(numbers).all()
+    assert not same
+
+
+def test_operator_takes_a_vector_of_another_type():
+    w = np.float32([[3, 4], [1, 0]])
+    _, matvec = induced_covariance_operator(lambda x: w @ x, jnp.ones(2, jnp.float32), 0.5)
+    for dtype in (jnp.float64, jnp.int32):
+        np.testing.assert_allclose(matvec(jnp.array([1, 2], dtype)), 0.25 * w @ w.T @ [1, 2], rtol=1e-6)
+
+
 def test_induced_gaussian_is_the_push_forward_of_an_affine_map():
     rng = np.random.default_rng(0)
     w, c, root, x = (rng.standard_normal(s) for s in ((3, 4), (3,), (4, 4), (4,)))

@@ -94,6 +94,9 @@ def test_half_precision_input_is_computed_in_float32():
     low = pairwise(jnp.asarray(means, jnp.float16), 0.7)
     assert low.dtype == jnp.float32
     np.testing.assert_allclose(low, pairwise(jnp.asarray(means), 0.7), rtol=0.02)
+    rounded = np.float16(means)
+    for variance in (1e-8, 1e5):  # neither is a float16
+        np.testing.assert_allclose(pairwise(rounded, variance), pairwise(rounded.astype(float), variance), rtol=1e-6)
 
 
 def test_chernoff_entropy_agrees_with_numpy_and_is_not_symmetric_in_alpha():
@@ -213,6 +216,7 @@ def test_singular_covariances_give_minus_infinity_and_no_nan(covs):
     means = random_mixture(15)[0]
     terms = entropy(means, covs)
     assert all(getattr(terms, name) == -np.inf for name in ("lower", "upper", "conditional", *LOWER, *UPPER))
+    assert np.isnan([terms.saturation_lower, terms.saturation_upper]).all()
     value, gradient = kl_and_gradient(jnp.asarray(means), jnp.asarray(covs), chunk=6)
     assert value == -np.inf
     assert all(jnp.all(jnp.isfinite(g)) for g in gradient)
@@ -229,7 +233,8 @@ def test_a_component_of_weight_zero_is_not_there():
 
 
 def test_nan_input_gives_nan():
-    means, covs, _ = random_mixture(17)
+    means, covs, weights = random_mixture(17)
+    assert np.isnan(entropy(means, covs, np.nan * weights)).all()
     covs[0, 0, 0] = np.nan
     assert jnp.isnan(entropy(means, covs).kl)
 

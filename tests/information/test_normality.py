@@ -33,6 +33,7 @@ def test_a_unit_that_does_not_vary_is_nan():
     values = np.random.default_rng(1).standard_normal((100, 4))
     values[:, 1], values[:, 2] = 0.0, 0.3
     np.testing.assert_array_equal(np.isnan(omnibus(jnp.asarray(values))), [False, True, True, False])
+    assert np.isnan(omnibus(jnp.full((512, 30), 3.5700817, jnp.float32))).all()  # whose float32 mean is another number
 
 
 def test_outputs_of_an_affine_network_are_gaussian_and_those_of_a_square_are_not():
