@@ -13,7 +13,7 @@ from sslx.checks import check_count, check_matrix, check_square
 from sslx.collectives import all_gather_if, map_rows, pmean_if, row_indices
 from sslx.linalg import logdet_shifted, rounding_level, symmetrise
 from sslx.moments import at_least_float32, centre, global_count, second_moment
-from sslx.typing import AxisName, Embedding, Matrix, Number, Scalar
+from sslx.typing import AnyArray, AxisName, Embedding, Matrix, Number, Scalar
 
 LOG_TWO_PI_E = 2.8378770664093453  # log(2 pi e)
 
@@ -42,7 +42,7 @@ def gaussian_entropy(cov: Matrix) -> Scalar:
     return jnp.where(singular, jnp.where(indefinite, jnp.nan, -jnp.inf), entropy)
 
 
-def is_singular(cov: Float[Array, "*shape"]) -> Bool[Array, ""]:
+def is_singular(cov: Float[AnyArray, "*shape"]) -> Bool[Array, ""]:
     """Whether one covariance is finite but not numerically positive definite.
 
     A matrix is so when a variable is explained by those before it up to rounding: a pivot of the Cholesky factorisation, squared,

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.typing import DTypeLike
 from jaxtyping import Bool
 
 from sslx.typing import AnyArray, Matrix, Number, Scalar
@@ -79,9 +80,17 @@ def off_diagonal_square_sum(a: Matrix) -> Scalar:
     return jnp.sum(jnp.where(jnp.eye(a.shape[-1], dtype=bool), 0.0, a) ** 2)
 
 
+def rounding_share(dtype: DTypeLike) -> float:
+    """Share of the largest below which singular values of a matrix, or eigenvalues of a Gram matrix, are taken for rounding errors.
+
+    In matrices of exact low rank with 24 to 1024 columns rounding left at most 3 units of finfo.eps; this is 16.
+    """
+    return 16 * float(jnp.finfo(dtype).eps)
+
+
 def rounding_level(a: Matrix) -> Scalar:
-    """16 machine epsilon ||a||_F, [], without gradient: eigenvalues of a moment matrix below it are noise."""
-    return 16 * float(jnp.finfo(a.dtype).eps) * lax.stop_gradient(jnp.sqrt(jnp.sum(a**2)))
+    """That share of ||a||_F, [], without gradient: eigenvalues of a moment matrix below it are noise."""
+    return rounding_share(a.dtype) * lax.stop_gradient(jnp.sqrt(jnp.sum(a**2)))
 
 
 def safe_shift(a: Matrix, shift: Number) -> Scalar:

@@ -1,6 +1,6 @@
 """Adaptive integration of any flow: for those that theory does not solve, and to check those that it does."""
 
-from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
@@ -62,6 +62,6 @@ def integrate(
     return solution.ys[jnp.argsort(order)].reshape(t.shape + lam0.shape)
 
 
-def _slope(_: Array, lam: Array, velocity: Callable[[ArrayLike], Array]) -> Array:
+def _slope(_: Any, lam: Any, velocity: Any) -> Array:
     """One function for all flows, so that diffrax knows a flow again and compiles nothing for a second call."""
     return velocity(lam).astype(lam.dtype)

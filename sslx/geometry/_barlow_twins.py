@@ -11,8 +11,7 @@ from jax import Array, lax
 from jaxtyping import Float
 
 from sslx.checks import check_pair, check_square
-from sslx.geometry._spectral import rounding_level
-from sslx.linalg import safe_norm, safe_sqrt, symmetrise
+from sslx.linalg import rounding_share, safe_norm, safe_sqrt, symmetrise
 from sslx.moments import at_least_float32, centre, mean, second_moment, variance
 from sslx.typing import AnyArray, AxisName, Embedding, Matrix, Scalar
 
@@ -116,7 +115,7 @@ def augmentation_fisher(z_a: Embedding, z_b: Embedding, *, ridge: float = 0.0, a
     noise += ridge * jnp.eye(noise.shape[0], dtype=noise.dtype)
     scale = lax.rsqrt(jnp.diagonal(noise))
     l = jnp.linalg.eigvalsh(noise * scale[:, None] * scale)
-    regular = l[0] > rounding_level(noise.dtype) * l[-1]
+    regular = l[0] > rounding_share(noise.dtype) * l[-1]
     return jnp.where(regular, symmetrise(jnp.linalg.inv(noise)), jnp.nan)
 
 

@@ -6,11 +6,11 @@ covariance. For more rows than fit in memory, or rows spread over devices, see `
 
 import jax.numpy as jnp
 from jax import Array
-from jax.typing import DTypeLike
 from jaxtyping import Float
 
 from sslx.checks import check_matrix
 from sslx.geometry._effective_dimension import effective_dimension, participation, shannon_entropy, trace_moments
+from sslx.linalg import rounding_share
 from sslx.moments import at_least_float32, centre, covariance, global_count
 from sslx.typing import AxisName, Embedding, Scalar
 
@@ -125,7 +125,7 @@ def condition_number(z: Embedding) -> Scalar:
         ValueError, TypeError: unless z is a floating-point matrix of at least 2 rows.
     """
     l = _covariance_eigenvalues(z)
-    singular = (l[-1] <= rounding_level(l.dtype) ** 2 * l[0]) | (z.shape[0] <= z.shape[1])
+    singular = (l[-1] <= rounding_share(l.dtype) ** 2 * l[0]) | (z.shape[0] <= z.shape[1])
     return jnp.where(singular, jnp.inf, l[0] / jnp.where(singular, 1, l[-1]))
 
 
@@ -150,7 +150,7 @@ def alpha_req(z: Embedding, *, first: int = 3, last: int = 100) -> Scalar:
     l = _covariance_eigenvalues(z)
     if min(last, z.shape[1]) - first < 2 or first < 0:
         raise ValueError(f"z must have at least first + 2 = {first + 2} columns for a fit, got {z.shape[1]}; pass a smaller first")
-    return power_law_exponent(l, first=first, last=last, rounding=rounding_level(l.dtype) ** 2)
+    return power_law_exponent(l, first=first, last=last, rounding=rounding_share(l.dtype) ** 2)
 
 
 def power_law_exponent(l: Float[Array, " k"], *, first: int = 3, last: int = 100, rounding: float = 0.0) -> Scalar:
@@ -164,14 +164,6 @@ def power_law_exponent(l: Float[Array, " k"], *, first: int = 3, last: int = 100
     x = x - jnp.sum(w * x)
     enough = jnp.sum(used) >= 2
     return jnp.where(enough, jnp.sum(w * x * y) / jnp.where(enough, jnp.sum(w * x**2), 1), jnp.nan)
-
-
-def rounding_level(dtype: DTypeLike) -> float:
-    """Share of the largest below which singular values of a matrix, or eigenvalues of a Gram matrix, are taken for rounding errors.
-
-    In matrices of exact low rank with 24 to 1024 columns rounding left at most 3 units of finfo.eps; this is 16.
-    """
-    return 16 * float(jnp.finfo(dtype).eps)
 
 
 def _singular_values(z: Embedding) -> Float[Array, " k"]:

@@ -24,7 +24,8 @@ from sslx.checks import check_count, check_matrix
 from sslx.geometry._effective_dimension import effective_dimension, shannon_entropy
 from sslx.geometry._lidar import array_module, lidar_from_scatter
 from sslx.geometry._neighbourhood import self_cluster_from_moment
-from sslx.geometry._spectral import power_law_exponent, rounding_level
+from sslx.geometry._spectral import power_law_exponent
+from sslx.linalg import rounding_share
 from sslx.moments import centre, global_count, mean, second_moment
 from sslx.typing import AnyArray, AxisName, Scalar
 
@@ -117,7 +118,7 @@ def moment_metrics(moments: Moments) -> SpectralMetrics:
     d = moments.mean.shape[0]
     if d < 5:
         raise ValueError(f"moments must have a width of at least 5, got {d}; alpha_req fits positions from 3 up")
-    rounding = rounding_level(moments.scatter.dtype)
+    rounding = rounding_share(moments.scatter.dtype)
     covariance = _eigenvalues(moments.scatter / (moments.count - 1))
     second = _eigenvalues(_second_moment(moments))
     smallest = covariance[-1]
@@ -193,4 +194,4 @@ def _eigenvalues(a: AnyArray) -> Array:
     """Eigenvalues in falling order, those at the level of rounding set to 0; found in the precision of `a`."""
     xp = array_module(a)
     l = xp.linalg.eigvalsh(a)[::-1]
-    return jnp.asarray(xp.where(l <= rounding_level(a.dtype) * l[0], 0, l))
+    return jnp.asarray(xp.where(l <= rounding_share(a.dtype) * l[0], 0, l))

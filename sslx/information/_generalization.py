@@ -15,7 +15,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Num, PRNGKeyArray
 
 from sslx.checks import check_matrix, check_pair
-from sslx.linalg import safe_norm
+from sslx.linalg import rounding_share, safe_norm
 from sslx.moments import at_least_float32
 from sslx.typing import Embedding, Scalar
 
@@ -76,9 +76,8 @@ def generalization_surrogate(
     """
     check_pair("pairs_a", pairs_a, "pairs_b", pairs_b)
     check_matrix("z", z)
-    if num_classes is None and labels.ndim == 1:
-        num_classes = _class_count(labels, pair_labels)
-    y = _targets("labels", labels, z, num_classes)
+    classes = _class_count(labels, pair_labels) if num_classes is None else num_classes
+    y = _targets("labels", labels, z, classes)
     m = len(pairs_a)
     invariance = jnp.mean(safe_norm(at_least_float32(pairs_a) - at_least_float32(pairs_b)))
     labelled = projection_residual(z, y) / jnp.sqrt(len(z))
@@ -87,8 +86,7 @@ def generalization_surrogate(
     label_free = 2 * jnp.sqrt(left_out) * label_size
     oracle = jnp.asarray(jnp.nan, label_free.dtype)
     if pair_labels is not None:
-        y_pairs = _targets("pair_labels", pair_labels, pairs_a, num_classes or y.shape[1])
-        oracle = 2 * projection_residual(pairs_a, y_pairs) / jnp.sqrt(m)
+        oracle = 2 * projection_residual(pairs_a, _targets("pair_labels", pair_labels, pairs_a, classes)) / jnp.sqrt(m)
     surrogate = invariance + labelled + (label_free if pair_labels is None else oracle)
     if pair_labels is None:
         _warn_if_vacuous(label_free > label_size, m, left_out)
@@ -98,7 +96,7 @@ def generalization_surrogate(
 def projection_residual(z: Embedding, y: Float[Array, "N r"]) -> Scalar:
     """||P_Z Y||_F = min_W ||Z W - Y||_F, by least squares on the data themselves."""
     z, y = at_least_float32(z), at_least_float32(y)
-    head = lax.stop_gradient(jnp.linalg.lstsq(z, y, rcond=_rounding(z))[0])
+    head = lax.stop_gradient(jnp.linalg.lstsq(z, y, rcond=rounding_share(z.dtype))[0])
     return safe_norm(jnp.ravel(y - jnp.matmul(z, head, precision=lax.Precision.HIGHEST)))
 
 
@@ -151,7 +149,7 @@ def rademacher_massart(distances: Float[Array, "k m"]) -> Scalar:
     return jnp.max(jnp.sqrt(jnp.mean(distances**2, axis=1))) * (2 * np.log(len(distances))) ** 0.5
 
 
-def _targets(name: str, labels: Array, z: Array, num_classes: int | None) -> Float[Array, "N r"]:
+def _targets(name: str, labels: Array, z: Array, num_classes: int) -> Float[Array, "N r"]:
     if labels.shape[:1] != z.shape[:1] or labels.ndim > 2:
         raise ValueError(f"{name} must be classes [N] or targets [N, r] with N = {len(z)}, got shape {labels.shape}")
     if labels.ndim == 2:
@@ -165,23 +163,20 @@ def _targets(name: str, labels: Array, z: Array, num_classes: int | None) -> Flo
     return jax.nn.one_hot(labels, num_classes, dtype=at_least_float32(z).dtype)
 
 
-def _class_count(*labels: Array | None) -> int:
-    """One more than the largest class of all label sets that are classes."""
+def _class_count(labels: Array, pair_labels: Array | None) -> int:
+    """The width of targets, or one more than the largest class of both label sets."""
+    if labels.ndim == 2:
+        return labels.shape[1]
     try:
-        return max(int(jnp.max(y)) + 1 for y in labels if y is not None and y.ndim == 1)
+        return max(int(jnp.max(y)) + 1 for y in (labels, pair_labels) if y is not None and y.ndim == 1)
     except jax.errors.ConcretizationTypeError:
         raise ValueError("num_classes must be given where labels are classes under jit; or pass one-hot labels") from None
-
-
-def _rounding(z: Array) -> float:
-    """Share of the largest below which singular values are taken for rounding errors, whatever the number of rows."""
-    return 16 * float(jnp.finfo(z.dtype).eps)
 
 
 def _rank(z: Embedding) -> Scalar:
     """Number of singular values above rounding, [], without gradient; nan for nan."""
     values = jnp.linalg.svd(lax.stop_gradient(z), compute_uv=False)
-    return jnp.sum(jnp.where(jnp.isnan(values), values, values > _rounding(z) * values[0]))
+    return jnp.sum(jnp.where(jnp.isnan(values), values, values > rounding_share(z.dtype) * values[0]))
 
 
 def _warn_if_vacuous(vacuous: Array, m: int, left_out: Array) -> None:
