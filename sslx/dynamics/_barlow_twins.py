@@ -51,8 +51,8 @@ def barlow_twins(gamma: ArrayLike) -> EigenFlow:
         shrunk = jnp.exp(-4 * size * t)
         start, decay = jnp.where(learnable, shrunk, 1.0), jnp.where(learnable, 1.0, shrunk)
         still = s0 == 0
-        unit = jnp.maximum(jnp.maximum(start, jnp.abs(s0)), jnp.finfo(s0.dtype).tiny)
-        scaled = lax.stop_gradient(s0 / unit)  # any factor would do that keeps both terms in range
+        longest = jnp.maximum(jnp.maximum(start, jnp.abs(s0)), jnp.finfo(s0.dtype).tiny)
+        scaled = lax.stop_gradient(s0 / longest)  # any factor would do that keeps both terms in range
         square = (start * scaled / jnp.where(still, 1.0, s0)) ** 2 - size * jnp.expm1(-8 * size * t) * scaled**2
         linear = s0 * jnp.exp(jnp.minimum(4 * gamma * t, jnp.log(jnp.finfo(t.dtype).max) - 1))
         return jnp.where(still, linear, scaled * decay / jnp.sqrt(jnp.where(still, 1.0, square)))
