@@ -40,7 +40,10 @@ class Checkpoints:
         )
         self._manager: Any = None
         if is_first():
-            self._folder.mkdir(parents=True, exist_ok=True)
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise FolderError(f"cannot use {folder} for checkpoints ({error.strerror}); move away what is there") from None
             self._manager = ocp.CheckpointManager(self._folder, options=options)
 
     def __enter__(self) -> "Checkpoints":

@@ -84,6 +84,8 @@ class Config:
             at_least(name, getattr(self, name), 1)
         for name, lowest in (("batch_size", 2), ("seed", 0)):
             at_least(name, getattr(self, name), lowest, optional=False)
+        if self.seed >= 2**32:
+            raise ConfigError(f"seed must be below {2**32}, got {self.seed}; a larger one draws what a smaller one does")
         if self.projector is not None:
             if not isinstance(self.projector, tuple) or len(self.projector) != 2:
                 raise ConfigError(f"projector must be the two widths (hidden, output), got {self.projector!r}")
@@ -110,7 +112,7 @@ class Config:
 
     def build_optimizer(self, steps: int) -> tuple[optax.Schedule, optax.GradientTransformation]:
         """Learning-rate schedule and optimiser of a run of this many steps."""
-        schedule = warmup_cosine(self.learning_rate, steps=steps, warmup_steps=round(self.warmup * steps))
+        schedule = warmup_cosine(self.learning_rate, steps=steps, warmup_steps=min(round(self.warmup * steps), steps - 1))
         return schedule, optimizer(self.optimizer, schedule, weight_decay=self.weight_decay, trust_coefficient=self.trust_coefficient)
 
     def to_json(self) -> dict[str, Any]:

@@ -28,6 +28,9 @@ def guarded(command: Callable[[], Any]) -> int:
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # orbax logs a traceback of what the one line says
     try:
         command()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read has read enough
     except (ConfigError, DataError, FolderError, OutOfMemory, ProcessError) as error:
         return complain(str(error))
     except Divergence as error:

@@ -59,22 +59,31 @@ def create(out: str | Path | None, config: Config) -> RunFolder:
 
 def empty(out: str | Path | None, config: Config) -> Path:
     """An empty directory at `out`, or a fresh one as `create` makes it, with the same errors."""
-    path = Path(out) if out is not None else fresh_path(config)
     try:
+        path = Path(out) if out is not None else fresh_path(config)
         path.mkdir(parents=True, exist_ok=True)
         taken = any(path.iterdir())
     except OSError as error:
-        raise FolderError(f"cannot write the run folder {path} ({error.strerror}); choose another --out") from None
+        raise FolderError(f"cannot write the run folder {out or 'under runs'} ({error.strerror}); choose another --out") from None
     if taken:
         raise FolderError(f"{path} is not empty; choose another --out, or add --resume to go on with the run in it")
     return path
 
 
 def fresh_path(config: Config) -> Path:
-    """A path under runs/ that does not exist yet."""
+    """A new directory under runs/, which no other process has."""
     name = f"{config.preset}-{time.strftime('%Y%m%d-%H%M%S')}-seed{config.seed}"
     candidates = [Path("runs") / name, *(Path("runs") / f"{name}-{i}" for i in range(2, 1000))]
-    return next(path for path in candidates if not path.exists())
+    return next(path for path in candidates if claimed(path))
+
+
+def claimed(path: Path) -> bool:
+    """Make the directory, unless there is one."""
+    try:
+        path.mkdir(parents=True)
+    except FileExistsError:
+        return False
+    return True
 
 
 def open_existing(out: str | Path | None, config: Config) -> RunFolder:
@@ -102,6 +111,8 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         FolderError: the disk is full or the place cannot be written.
     """
+    if not path.name or path.is_dir():
+        raise FolderError(f"cannot write {path or 'a file without a name'}, which is a directory; name a file")
     temporary = path.with_name(f"{path.name}.partial")
     try:
         yield temporary
@@ -143,9 +154,13 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     try:
-        return [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        records = [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
     except ValueError as error:
         raise FolderError(f"{path} is damaged ({error}); remove the damaged line") from None
+    for number, record in enumerate(records, 1):
+        if not isinstance(record, dict) or "step" not in record:
+            raise FolderError(f"{path} is damaged (line {number} is no record of a step); remove the damaged line")
+    return records
 
 
 def losses_of(record: dict[str, Any]) -> dict[str, float]:

@@ -210,7 +210,10 @@ def load_state(run: str | Path) -> tuple[Config, TrainState]:
         if last is None:
             raise FolderError(f"{run} has no checkpoint yet; train it with sslx pretrain --resume --out {run}")
         inputs = checkpoints.inputs(last)
-        parts = Inputs(tuple(inputs["image_shape"]), inputs["classes"])
+        try:
+            parts = Inputs(tuple(inputs["image_shape"]), inputs["classes"])
+        except (KeyError, TypeError):
+            raise FolderError(f"{folder.checkpoints}/{last}/inputs is damaged; train the run again") from None
         return config, checkpoints.restore(last, jax.eval_shape(partial(initial_state, config, parts, config.build_optimizer(1)[1])))
 
 

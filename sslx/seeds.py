@@ -3,6 +3,7 @@
 The seeds are trained side by side as one program where no convolution stands in the way, else in turn.
 """
 
+import contextlib
 import dataclasses
 import json
 import time
@@ -46,6 +47,8 @@ def pretrain_seeds(
         raise ConfigError(f"count must be at least 2 for a standard deviation, got {count}; use sslx.pretrain for one run")
     if resume and out is None:
         raise folders.FolderError("--resume needs --out with the folder to go on with")
+    if resume and folders.RunFolder(Path(out or "")).config.exists():
+        raise folders.FolderError(f"{out} holds a single run; leave the number of seeds out, or choose another --out")
     configs = [dataclasses.replace(config, seed=config.seed + i) for i in range(count)]
     parts = read_data(config, watch)  # before anything is written
     root = Path(out or "") if resume else on_first(folders.empty)(out, config)
@@ -79,7 +82,9 @@ def look(config: Config, path: Path) -> tuple[dict[str, Any] | None, bool]:
     if not run.summary.exists():
         return None, run.config.exists()
     folders.open_existing(path, config)
-    return json.loads(run.summary.read_text()), True
+    with contextlib.suppress(ValueError):  # a damaged summary is written again
+        return json.loads(run.summary.read_text()), True
+    return None, True
 
 
 def spread(values: Sequence[Any]) -> dict[str, Any]:

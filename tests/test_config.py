@@ -151,3 +151,13 @@ def test_a_damaged_config_file_is_a_config_or_one_line(place, gone, new, tmp_pat
     (path / "config.json").write_bytes(SAVED[:at] + new + SAVED[at + gone :])
     config = outcome(RunFolder(path).read_config)
     assert config is None or isinstance(config, Config)
+
+
+def test_a_warm_up_over_the_whole_run_ends_at_its_last_step():
+    schedule, _ = Config("vicreg", steps=20, warmup=1.0, learning_rate=0.5).build_optimizer(20)
+    assert schedule(19) == 0.5
+
+
+def test_a_seed_that_jax_would_cut_is_refused():
+    with pytest.raises(ConfigError, match="seed must be below 4294967296, got 1099511627776"):
+        Config("vicreg", steps=1, seed=2**40)

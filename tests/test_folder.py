@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,24 @@ def test_a_damaged_record_is_named(tmp_path):
     (tmp_path / "metrics.jsonl").write_text('{"step": 1\n{"step": 2}\n')
     with pytest.raises(folder.FolderError, match=r"metrics\.jsonl is damaged .*; remove the damaged line"):
         folder.keep_until(tmp_path / "metrics.jsonl", 2)
+
+
+def test_two_runs_of_one_second_have_folders_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(folder.time, "strftime", lambda _: "now")
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: folder.create(None, CONFIG).path, range(8)))
+    assert len(set(made)) == 8
+
+
+@pytest.mark.parametrize("line", ["[]", '{"loss": 1}'])
+def test_a_line_that_is_no_record_is_named(tmp_path, line):
+    (tmp_path / "metrics.jsonl").write_text(line + "\n")
+    with pytest.raises(folder.FolderError, match=r"line 1 is no record of a step\); remove the damaged line"):
+        folder.read_lines(tmp_path / "metrics.jsonl")
+
+
+def test_a_directory_is_no_file_to_write(tmp_path):
+    for path in (tmp_path, Path()):
+        with pytest.raises(folder.FolderError, match="is a directory; name a file"):
+            folder.write_json(path, {})

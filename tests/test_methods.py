@@ -113,3 +113,25 @@ def test_supervised_cross_entropy_by_hand():
 def test_mistakes_are_named_with_the_remedy(arguments, options, message, without_typing_hook):
     with pytest.raises(ValueError, match=message):
         methods.build(*arguments, **options)
+
+
+def test_supervised_leaves_out_images_without_a_label():
+    logits = jnp.asarray(np.random.default_rng(0).normal(size=(2, 6, 3)))
+    target = jax.nn.one_hot(jnp.asarray([[0, 2, 1, -1, -1, -1]] * 2), 3)
+    loss = methods.build("supervised").loss
+    value, terms, _ = loss(Online(logits, logits), target, None, jax.random.key(0), jnp.array(0), None)
+    wanted, known, _ = loss(Online(logits[:, :3], logits[:, :3]), target[:, :3], None, jax.random.key(0), jnp.array(0), None)
+    np.testing.assert_allclose((value, terms.accuracy), (wanted, known.accuracy), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("byol", {"ema": 1.5}, "hyper-parameter ema of byol must be between 0 and 1, got 1.5"),
+        ("isoloss", {"decay": -0.1}, "hyper-parameter decay of isoloss must be between 0 and 1"),
+        ("simclr", {"temperature": 0.0}, "hyper-parameter temperature of simclr must be above 0, got 0.0"),
+    ],
+)
+def test_hyper_parameters_out_of_range_are_refused(name, options, message):
+    with pytest.raises(ValueError, match=message):
+        methods.build(name, **options)

@@ -69,6 +69,16 @@ SPOILT = {
         "evaluate {run}",
         r"a checkpoint in .* cannot be read \(.*\); delete .*/checkpoints/12 to use an earlier one, or train again",
     ),
+    "a file for checkpoints": (
+        lambda run, patch: (shutil.rmtree(run / "checkpoints"), (run / "checkpoints").write_text("")),
+        "evaluate {run}",
+        r"cannot use .*checkpoints for checkpoints \(File exists\); move away what is there",
+    ),
+    "inputs": (
+        lambda run, patch: (run / "checkpoints/12/inputs/metadata").write_text("{}"),
+        "evaluate {run}",
+        r"checkpoints/12/inputs is damaged; train the run again",
+    ),
     "checkpoint to resume": (
         lambda run, patch: damage(run / "checkpoints/12/state/manifest.ocdbt"),
         "pretrain --resume --out {run}",

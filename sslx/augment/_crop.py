@@ -49,7 +49,7 @@ def crop_boxes(
     fits, it is the largest central one whose shape lies within `ratio`.
     """
     aspect = min(max(width / height, ratio[0]), ratio[1])
-    central_height, central_width = min(height, round(width / aspect)), min(width, round(height * aspect))
+    central_height, central_width = min(height, max(1, round(width / aspect))), min(width, max(1, round(height * aspect)))
     central = jnp.array([(height - central_height) // 2, (width - central_width) // 2, central_height, central_width], jnp.float32)
 
     def box(key: Array) -> Array:

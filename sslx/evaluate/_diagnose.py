@@ -176,7 +176,7 @@ def _clusters(features: np.ndarray) -> tuple[int, float]:
     """(number of dense clusters, share of the variance within them) on at most 400 rows; (0, 1) unless they cover 90 % of those."""
     from sklearn.cluster import DBSCAN
 
-    rows = features[:: max(1, len(features) // 400)].astype(np.float64)
+    rows = features[_some(len(features), 400)].astype(np.float64)
     deviations = rows - rows.mean(axis=0)
     variance = np.mean(np.sum(deviations**2, axis=1))
     if not variance > 0:
@@ -189,6 +189,11 @@ def _clusters(features: np.ndarray) -> tuple[int, float]:
     return len(members), float(within)
 
 
+def _some(count: int, most: int) -> np.ndarray:
+    """At most `most` of `count` row numbers, at random because classes may follow a pattern; always the same."""
+    return np.sort(np.random.default_rng(0).permutation(count)[:most])
+
+
 def _agreement(a: np.ndarray, b: np.ndarray) -> float:
     """Correlation of the centred views over all features together, in [-1, 1]."""
     a, b = (x.astype(np.float64) - x.mean(axis=0, dtype=np.float64) for x in (a, b))
@@ -198,8 +203,8 @@ def _agreement(a: np.ndarray, b: np.ndarray) -> float:
 
 def _neighbour_accuracy(features: np.ndarray, labels: np.ndarray) -> float:
     """Leave-one-out vote of 5 neighbours by cosine of centred features, on at most 2,000 rows."""
-    step = max(1, len(features) // 2000)
-    rows, labels = features[::step].astype(np.float64), labels[::step]
+    chosen = _some(len(features), 2000)
+    rows, labels = features[chosen].astype(np.float64), labels[chosen]
     unit = unit_rows(rows - rows.mean(axis=0))
     similarity = unit @ unit.T
     np.fill_diagonal(similarity, -np.inf)

@@ -36,8 +36,10 @@ def knn_accuracy(
         temperature: of the weights.
 
     Returns:
-        Fraction of test images whose class has the largest vote, in [0, 1].
+        Fraction of test images whose class has the largest vote, in [0, 1]; nan where a feature is not finite.
     """
+    if not (np.isfinite(train).all() and np.isfinite(test).all()):
+        return float("nan")
     k = min(k or default_k(len(train)), len(train))
     train, test = unit_rows(train), unit_rows(test)
     on_cpu = jax.default_backend() == "cpu"
@@ -60,7 +62,8 @@ def _vote_on_host(train: AnyArray, labels: AnyArray, test: AnyArray, *, k: int, 
     """The predicted classes; a partition runs on one core, outside the interpreter's lock, and is faster than XLA's top_k on a CPU."""
     similarity = test @ train.T
     nearest = np.argpartition(similarity, -k, axis=1)[:, -k:]
-    weights = np.exp((np.take_along_axis(similarity, nearest, axis=1) - 1) / temperature)
+    near = np.take_along_axis(similarity, nearest, axis=1)
+    weights = np.exp((near - near.max(axis=1, keepdims=True)) / temperature)
     return np.einsum("tk,tkc->tc", weights, labels[nearest][..., None] == np.arange(classes)).argmax(axis=1)
 
 
@@ -68,7 +71,7 @@ def _vote_on_host(train: AnyArray, labels: AnyArray, test: AnyArray, *, k: int, 
 def _vote_on_device(train: AnyArray, labels: AnyArray, test: AnyArray, *, k: int, temperature: Number, classes: int) -> Array:
     """The same in one program."""
     similarity, nearest = lax.top_k(jnp.matmul(test, train.T, precision=lax.Precision.HIGHEST), k)
-    weights = jnp.exp((similarity - 1) / temperature)
+    weights = jnp.exp((similarity - similarity[:, :1]) / temperature)
     return jnp.argmax(jnp.einsum("tk,tkc->tc", weights, jax.nn.one_hot(labels[nearest], classes, dtype=weights.dtype)), axis=1)
 
 

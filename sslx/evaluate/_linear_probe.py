@@ -28,8 +28,10 @@ class Scaler(NamedTuple):
 
 def fit_scaler(train: Float[np.ndarray, "N d"]) -> Scaler:
     """The statistics of the training features."""
-    std = train.std(axis=0)
-    return Scaler(train.mean(axis=0), np.where(std > 1e-6 * max(std.max(), 1e-30), std, 1.0))
+    mean, std = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
+    std = np.where(std > 1e-6 * max(std.max(), 1e-30), std, 1.0)
+    dtype = np.promote_types(train.dtype, np.float32)
+    return Scaler(mean.astype(dtype), std.astype(dtype))
 
 
 def linear_accuracy(
@@ -43,8 +45,10 @@ def linear_accuracy(
     """Test accuracy of the probe whose strength was best on a validation fifth of the labelled training data.
 
     After the choice the probe is fitted again on all of it. The inverse strength is one of `STRENGTHS`; from 10,000 images up it is
-    chosen on 10,000 of them.
+    chosen on 10,000 of them. Where a feature is not finite the accuracy is nan.
     """
+    if not (np.isfinite(train).all() and np.isfinite(test).all()):
+        return float("nan")
     with thread_pools().limit(limits=1 if train.size < 1_000_000 else None):  # with small matrices threads would wait for each other
         train, test = in_span(train, test)
         order = np.random.default_rng(seed).permutation(len(train))[:10_000]

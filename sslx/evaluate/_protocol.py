@@ -17,14 +17,15 @@ PARTS = ("knn", "linear", "few_label")
 def evaluate(
     train: Float[np.ndarray, "N d"], test: Float[np.ndarray, "T d"], dataset: Dataset, *, parts: tuple[str, ...] = PARTS
 ) -> dict[str, Any]:
-    """Accuracies of features of the training and test images, standardised by the statistics of the training features.
+    """Accuracies of features of the labelled training and test images, standardised by the statistics of those training features.
 
     Returns:
         `knn_accuracy`, `linear_accuracy`, `few_label_accuracy` and `few_label_std` (by labels per class, over 10 draws), as far
-        as `parts` asks for them; fractions in [0, 1].
+        as `parts` asks for them; fractions in [0, 1], nan where a feature is not finite.
     """
-    scale = fit_scaler(train)
-    arrays = scale(train), dataset.train_labels, scale(test), dataset.test_labels
+    labelled, asked = dataset.train_labels >= 0, dataset.test_labels >= 0
+    scale = fit_scaler(train[labelled])
+    arrays = scale(train[labelled]), dataset.train_labels[labelled], scale(test[asked]), dataset.test_labels[asked]
     result: dict[str, Any] = {}
     if "knn" in parts:
         result["knn_accuracy"] = knn_accuracy(*arrays)

@@ -59,7 +59,7 @@ def build(name: str, /, *, target: str | None = None, **hyper: Any) -> Method:
         hyper: the row's keyword arguments.
 
     Raises:
-        ValueError: unknown name or hyper-parameter, or a target that the method does not have.
+        ValueError: unknown name or hyper-parameter, one out of range, or a target that the method does not have.
     """
     row = pick("method", name, METHODS)
     known = inspect.signature(row).parameters
@@ -71,7 +71,12 @@ def build(name: str, /, *, target: str | None = None, **hyper: Any) -> Method:
     if unknown:
         raise ValueError(f"{name} has no hyper-parameter {unknown[0]!r}; it has {', '.join(known) or 'none'}")
     for key, value in hyper.items():
-        check_kind(f"hyper-parameter {key} of {name}", value, known[key].default)
+        what = f"hyper-parameter {key} of {name}"
+        check_kind(what, value, known[key].default)
+        if key in ("ema", "decay") and value is not None and not 0 <= value <= 1:
+            raise ValueError(f"{what} must be between 0 and 1, got {value!r}")
+        if key == "temperature" and value is not None and value <= 0:
+            raise ValueError(f"{what} must be above 0, got {value!r}")
     return row(**hyper)
 
 

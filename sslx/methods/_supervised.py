@@ -20,12 +20,13 @@ class SupervisedTerms(NamedTuple):
 
 
 def cross_entropy(online: Online, target: Views, state: Any, key: Array, step: Array, axis_name: AxisName) -> tuple[Scalar, Any, Any]:
-    """Softmax cross entropy of the projections with one-hot targets, mean over views and batch."""
-    logits = at_least_float32(online.z)
-    hits = jnp.mean(jnp.argmax(logits, -1) == jnp.argmax(target, -1), dtype=logits.dtype)
+    """Softmax cross entropy of the projections with one-hot targets, mean over views and labelled images (those with a target)."""
+    logits, labelled = at_least_float32(online.z), jnp.sum(target, -1) > 0
+    hits = jnp.mean(labelled & (jnp.argmax(logits, -1) == jnp.argmax(target, -1)), dtype=logits.dtype)
     value = jnp.mean(optax.softmax_cross_entropy(logits, target))
-    value, hits = pmean_if((value, hits), axis_name)
-    return value, SupervisedTerms(value, hits), state
+    value, hits, share = pmean_if((value, hits, jnp.mean(labelled, dtype=logits.dtype)), axis_name)
+    share = jnp.where(share == 0, 1.0, share)
+    return value / share, SupervisedTerms(value / share, hits / share), state
 
 
 def supervised() -> Method:

@@ -29,7 +29,9 @@ def feature_map(features: Float[np.ndarray, "N d"], labels: Int[np.ndarray, " N"
     from sklearn.manifold import TSNE
 
     chosen = np.random.default_rng(0).permutation(len(features))[:1000]
-    points = TSNE(perplexity=min(30, (len(chosen) - 1) / 3), max_iter=500, random_state=0).fit_transform(features[chosen])
+    points = np.zeros((1, 2))  # what a single image has
+    if len(chosen) > 1:
+        points = TSNE(perplexity=min(30, (len(chosen) - 1) / 3), max_iter=500, random_state=0).fit_transform(features[chosen])
     fig, ax = figure(width=4.4, height=3.4)
     colours = matplotlib.colormaps["tab10" if len(classes) <= 10 else "tab20"]
     for c, name in enumerate(classes):

@@ -34,6 +34,7 @@ def probe_step(probe: Probe, features: Views, labels: Int[Array, " N"], *, axis_
     """
     features = jax.lax.stop_gradient(at_least_float32(features))
     known = jnp.broadcast_to(labels >= 0, features.shape[:2])
+    features = jnp.where(known[..., None], features, 0.0)
 
     def totals(params: Any) -> tuple[Array, Array]:
         logits = features @ params["kernel"] + params["bias"]
@@ -50,6 +51,8 @@ def probe_step(probe: Probe, features: Views, labels: Int[Array, " N"], *, axis_
 
 
 def probe_accuracy(probe: Probe, features: Float[AnyArray, "N d"], labels: Int[AnyArray, " N"]) -> float:
-    """The fraction of images whose class the probe names."""
-    logits = features @ probe["params"]["kernel"] + probe["params"]["bias"]
-    return float(np.mean(np.asarray(logits.argmax(-1)) == labels))
+    """The fraction of labelled images whose class the probe names; nan where their features are not finite."""
+    known = np.asarray(labels) >= 0
+    logits = np.asarray(features @ probe["params"]["kernel"] + probe["params"]["bias"])[known]
+    hits = logits.argmax(-1) == np.asarray(labels)[known]
+    return float(np.mean(np.where(np.isfinite(logits).all(-1), hits, np.nan)))

@@ -84,3 +84,8 @@ def test_a_mirrored_crop_is_the_crop_flipped():
 def test_an_unknown_filter_is_refused():
     with pytest.raises(ValueError, match=r"interpolation must be one of 'bilinear', 'bicubic', got 'lanczos'"):
         resized_crop(jnp.zeros((1, 4, 4, 3)), jnp.array([[0.0, 0.0, 4.0, 4.0]]), (4, 4), interpolation="lanczos")
+
+
+def test_a_box_has_a_pixel_at_least():
+    boxes = crop_boxes(jax.random.split(jax.random.key(0), 2), 1, 1, ratio=(3.0, 4.0))
+    np.testing.assert_array_equal(boxes, [[0, 0, 1, 1]] * 2)

@@ -79,3 +79,13 @@ def test_bad_input(without_typing_hook):
         d.diagnose(z, labels=np.zeros(29, int))
     with pytest.raises(ValueError, match="features must be finite, got NaN or infinity"):
         d.diagnose(np.full((30, 4), np.nan))
+
+
+def test_the_order_of_the_rows_does_not_matter():
+    """Classes that take turns, in a sample of which every so-manieth row is of one class."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(4000) % 10
+    features = np.float32(rng.normal(size=(10, 16))[labels] + 0.05 * rng.normal(size=(4000, 16)))
+    assert d.diagnose(features).verdict == "cluster collapse"
+    noise = d.diagnose(np.float32(rng.normal(size=(20_000, 8))), labels=np.arange(20_000) % 10)
+    assert noise.evidence.neighbour_accuracy < 0.2

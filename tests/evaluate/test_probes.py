@@ -4,9 +4,20 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from sslx import geometry
-from sslx.evaluate import embedding_scores, evaluate, few_label_accuracy, linear_accuracy, monitor, monitored, validation_split
+from sslx.data import Dataset
+from sslx.evaluate import (
+    embedding_scores,
+    evaluate,
+    few_label_accuracy,
+    knn_accuracy,
+    linear_accuracy,
+    monitor,
+    monitored,
+    validation_split,
+)  # fmt: skip
 from sslx.evaluate._few_label import balanced_draw
 from sslx.evaluate._linear_probe import fit, fit_scaler, in_span
+from sslx.train import probe_accuracy
 
 RNG = np.random.default_rng(0)
 
@@ -16,6 +27,12 @@ def blobs(count, spread, seed=1):
     labels = np.arange(count) % 3
     rng = np.random.default_rng(seed)
     return np.eye(3, 6)[labels] * 3 + spread * rng.normal(size=(count, 6)), labels
+
+
+def dataset_of(train_labels, test_labels):
+    """Labels alone, as a data set."""
+    images = np.zeros((1, 1, 1, 1), np.uint8)
+    return Dataset("blobs", images, train_labels.astype(np.int32), images, test_labels.astype(np.int32), ("a", "b", "c"))
 
 
 def test_separable_classes_are_told_apart_and_random_labels_are_not():
@@ -62,12 +79,9 @@ def test_few_labels_report_mean_and_spread_over_ten_draws():
 
 
 def test_the_protocol_does_not_depend_on_the_scale_of_a_feature():
-    from sslx.data import Dataset
-
     train, labels = blobs(120, 1.0)
     test, test_labels = blobs(60, 1.0, seed=2)
-    images = np.zeros((1, 1, 1, 1), np.uint8)
-    dataset = Dataset("blobs", images, labels.astype(np.int32), images, test_labels.astype(np.int32), ("a", "b", "c"))
+    dataset = dataset_of(labels, test_labels)
     scale = np.array([1, 100, 0.01, 1, 1, 1])
     got = evaluate(train * scale, test * scale, dataset, parts=("knn", "linear"))
     want = evaluate(train, test, dataset, parts=("knn", "linear"))
@@ -128,3 +142,31 @@ def test_few_images_of_many_features_are_judged_in_their_span():
         np.testing.assert_allclose(in_the_span, whole, atol=1e-5)
     [score] = fit(train, labels, [1.0])
     assert score(train, labels) == 1.0
+
+
+def test_images_without_a_label_are_left_out():
+    """They are neither a class nor neighbours, and no test image of theirs is counted as wrong."""
+    train, labels = blobs(90, 0.8)
+    test, test_labels = blobs(60, 0.8, seed=2)
+    known, asked = RNG.random(90) < 0.5, RNG.random(60) < 0.5
+    hidden = dataset_of(np.where(known, labels, -1), np.where(asked, test_labels, -1))
+    wanted = dataset_of(labels[known], test_labels[asked])
+    assert evaluate(train, test, hidden) == evaluate(train[known], test[asked], wanted)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_features_that_are_not_finite_have_no_accuracy(bad):
+    train, labels = blobs(90, 0.3)
+    broken = np.where(np.arange(90)[:, None] == 3, bad, train)
+    for arrays in ((broken, labels, train, labels), (train, labels, broken, labels)):
+        assert np.isnan(knn_accuracy(*arrays))
+        assert np.isnan(linear_accuracy(*arrays))
+    probe = {"params": {"kernel": np.ones((6, 3)), "bias": np.zeros(3)}}
+    assert np.isnan(probe_accuracy(probe, broken, labels))
+
+
+def test_the_scaler_knows_large_half_precision_and_constant_features():
+    large = fit_scaler((RNG.normal(size=(500, 2)) * 3000).astype(np.float16))
+    np.testing.assert_allclose(large.std, 3000, rtol=0.1)
+    constant = np.full((5000, 1), 1000.1, np.float32)
+    np.testing.assert_array_equal(fit_scaler(constant)(constant), 0)

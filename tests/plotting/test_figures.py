@@ -44,3 +44,8 @@ def test_a_figure_becomes_a_png():
     image = Image.open(io.BytesIO(plotting.to_png(plotting.learning_rate(METRICS))))
     assert image.format == "PNG"
     assert image.width > 400
+
+
+def test_a_single_image_has_a_map():
+    figure = plotting.feature_map(np.zeros((1, 4), np.float32), np.zeros(1, np.int32), ("a",))
+    assert len(figure.axes[0].collections[0].get_offsets()) == 1

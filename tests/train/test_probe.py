@@ -7,7 +7,7 @@ import optax
 
 from sslx import methods, parallel
 from sslx.models import MLP, Head
-from sslx.train import Batch, Network, apply_views, create_state, init, init_probe, make_step, probe_accuracy
+from sslx.train import Batch, Network, apply_views, create_state, init, init_probe, make_step, probe_accuracy, probe_step
 
 N, CLASSES, WIDTH = 16, 3, 6
 RNG = np.random.default_rng(0)
@@ -70,3 +70,14 @@ def test_four_devices_train_the_probe_of_one():
     got = lift.unreplicate(moved).probe["params"]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), got, want.probe["params"])
     np.testing.assert_allclose(metrics["probe_loss"], want_metrics["probe_loss"], rtol=1e-9)
+
+
+def test_an_image_without_a_label_counts_nowhere():
+    """Not as a wrong answer, and not by features that are NaN."""
+    labels = np.asarray([0, 1, -1, -1])
+    features = np.eye(2, dtype=np.float32)[[0, 1, 0, 1]]
+    probe = init_probe(2, 2) | {"params": {"kernel": np.eye(2, dtype=np.float32), "bias": np.zeros(2, np.float32)}}
+    assert probe_accuracy(probe, features, labels) == 1.0
+    stepped, metrics = probe_step(probe, jnp.asarray(np.where(labels[:, None] < 0, np.nan, features))[None], jnp.asarray(labels))
+    assert metrics["probe_accuracy"] == 1.0
+    assert np.isfinite(stepped["params"]["kernel"]).all()
