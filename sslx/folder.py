@@ -112,7 +112,7 @@ def replacing(path: Path) -> Iterator[Path]:
         FolderError: the disk is full or the place cannot be written.
     """
     if not path.name or path.is_dir():
-        raise FolderError(f"cannot write {path or 'a file without a name'}, which is a directory; name a file")
+        raise FolderError(f"cannot write {path}, which is a directory; name a file")
     temporary = path.with_name(f"{path.name}.partial")
     try:
         yield temporary

@@ -47,8 +47,6 @@ def pretrain_seeds(
         raise ConfigError(f"count must be at least 2 for a standard deviation, got {count}; use sslx.pretrain for one run")
     if resume and out is None:
         raise folders.FolderError("--resume needs --out with the folder to go on with")
-    if resume and folders.RunFolder(Path(out or "")).config.exists():
-        raise folders.FolderError(f"{out} holds a single run; leave the number of seeds out, or choose another --out")
     configs = [dataclasses.replace(config, seed=config.seed + i) for i in range(count)]
     parts = read_data(config, watch)  # before anything is written
     root = Path(out or "") if resume else on_first(folders.empty)(out, config)
@@ -78,6 +76,8 @@ def go_on(config: Config, path: Path, watch: Watch) -> dict[str, Any]:
 @on_first
 def look(config: Config, path: Path) -> tuple[dict[str, Any] | None, bool]:
     """The summary of the run at `path`, None where it is not finished, and whether it was begun."""
+    if folders.RunFolder(path.parent).config.exists():
+        raise folders.FolderError(f"{path.parent} holds a single run; leave the number of seeds out, or choose another --out")
     run = folders.RunFolder(path)
     if not run.summary.exists():
         return None, run.config.exists()
