@@ -28,7 +28,7 @@ class Checkpoints:
 
     def __init__(self, folder: Path) -> None:
         policies = ocp.checkpoint_managers
-        self._folder = folder.absolute()
+        self.folder = folder.absolute()
         options = ocp.CheckpointManagerOptions(
             preservation_policy=policies.AnyPreservationPolicy(
                 [policies.LatestN(1), policies.BestN(get_metric_fn=lambda metrics: metrics["validation"], n=1)]
@@ -41,10 +41,11 @@ class Checkpoints:
         self._manager: Any = None
         if is_first():
             try:
-                self._folder.mkdir(parents=True, exist_ok=True)
+                self.folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise FolderError(f"cannot use {folder} for checkpoints ({error.strerror}); move away what is there") from None
-            self._manager = ocp.CheckpointManager(self._folder, options=options)
+            with self._refusing("read", "move what is damaged away, or train again"):
+                self._manager = ocp.CheckpointManager(self.folder, options=options)
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -59,10 +60,10 @@ class Checkpoints:
         try:
             yield
         except Exception as error:
-            for path in self._folder.glob("*.orbax-checkpoint-tmp"):
+            for path in self.folder.glob("*.orbax-checkpoint-tmp"):
                 remove(path)
             reason = textwrap.shorten(str(error) or type(error).__name__, 300)
-            raise FolderError(f"a checkpoint in {self._folder} cannot be {what} ({reason}); {remedy}") from None
+            raise FolderError(f"a checkpoint in {self.folder} cannot be {what} ({reason}); {remedy}") from None
 
     def save(self, step: int, state: Any, inputs: dict[str, Any], *, validation: float) -> None:
         """Save an unreplicated state and what its network has to know of the data; `validation` decides which is the best.
@@ -104,7 +105,7 @@ class Checkpoints:
         return whole.replace(**state) if isinstance(like, TrainState) and isinstance(state, dict) else state
 
     def _read(self, step: int, **parts: Any) -> Any:
-        with self._refusing("read", f"delete {self._folder / str(step)} to use an earlier one, or train again"):
+        with self._refusing("read", f"delete {self.folder / str(step)} to use an earlier one, or train again"):
             return self._manager.restore(step, args=ocp.args.Composite(**parts))
 
 

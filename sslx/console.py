@@ -1,6 +1,6 @@
 """What the command line does once its options are read: call `sslx.run`, print, and turn a user's mistake into one line.
 
-Exit codes: 0 done; 2 bad usage or bad input; 3 training diverged (the last good checkpoint is kept).
+Exit codes: 0 done; 2 bad usage or bad input; 3 training diverged (checkpoints before that are kept); 130 interrupted.
 """
 
 import contextlib
@@ -18,6 +18,14 @@ BAD_INPUT, DIVERGED, INTERRUPTED = 2, 3, 130
 
 def guarded(command: Callable[[], Any]) -> int:
     """Run a command; the exit code says how it ended."""
+    try:
+        return attempt(command)
+    except KeyboardInterrupt as error:
+        return complain(f"interrupted{error}", INTERRUPTED)
+
+
+def attempt(command: Callable[[], Any]) -> int:
+    """Run a command, with one line for each of a user's mistakes."""
     from sslx.config import ConfigError
     from sslx.data import DataError
     from sslx.folder import FolderError
@@ -29,14 +37,14 @@ def guarded(command: Callable[[], Any]) -> int:
     try:
         command()
         sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read has read enough
     except (ConfigError, DataError, FolderError, OutOfMemory, ProcessError) as error:
         return complain(str(error))
     except Divergence as error:
-        return complain(f"{error}; the last good checkpoint is kept", DIVERGED)
-    except KeyboardInterrupt:
-        return complain("interrupted; go on with --resume and the --out of this run", INTERRUPTED)
+        return complain(f"{error}; checkpoints before it are kept", DIVERGED)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left of the output has nowhere to go
+        if not isinstance(error, BrokenPipeError):  # where whoever read has read enough
+            return complain(f"{error}; make room there or choose another place")
     return 0
 
 
@@ -48,7 +56,7 @@ def complain(message: str, code: int = BAD_INPUT) -> int:
 
 def pretrain(options: PretrainOptions) -> None:
     """Train as the options say and print what came out."""
-    from sslx import processes, run
+    from sslx import processes, run, seeds
     from sslx.options import to_config
     from sslx.progress import Watcher
 
@@ -57,17 +65,16 @@ def pretrain(options: PretrainOptions) -> None:
     config = to_config(options)
     keep_compiled()
     quiet = not processes.is_first()
-    with Watcher(quiet=quiet) as watcher:
-        if options.seeds > 1:
-            from sslx.seeds import pretrain_seeds
-
-            summary = pretrain_seeds(config, options.seeds, out=options.out, resume=options.resume, watch=watcher.watch)
-            words = describe_seeds(summary)
-        else:
-            summary = run.pretrain(config, out=options.out, resume=options.resume, watch=watcher.watch)
-            words = describe_run(summary)
+    try:
+        with Watcher(quiet=quiet) as watcher:
+            if options.seeds > 1:
+                summary = seeds.pretrain_seeds(config, options.seeds, out=options.out, resume=options.resume, watch=watcher.watch)
+            else:
+                summary = run.pretrain(config, out=options.out, resume=options.resume, watch=watcher.watch)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("; go on with --resume and the --out of this run") from None
     if not quiet:
-        print_result(summary, words, options.json)
+        print_result(summary, describe_seeds(summary) if options.seeds > 1 else describe_run(summary), options.json)
 
 
 def describe_run(summary: dict[str, Any]) -> str:

@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from sslx import data, evaluate, geometry, plotting
+from sslx import evaluate, geometry, plotting
 from sslx.assemble import build_network, initial_state, inputs_of
 from sslx.augment import RECIPES, make_views
 from sslx.config import Config
 from sslx.data import DataError, Dataset
 from sslx.folder import FolderError, RunFolder, losses_of, read_lines
-from sslx.run import load_state
+from sslx.run import load_run
 from sslx.train import TrainState
 
 IMAGES, BLOCK = 2048, 256
@@ -126,8 +126,7 @@ def as_labels(path: Path, labels: np.ndarray | None) -> np.ndarray | None:
 
 def features_of_run(path: Path) -> Material:
     """What a run folder says of the embedding of its last checkpoint."""
-    config, state = load_state(path)
-    return features_of_state(config, state, data.load(config.dataset, data_dir=config.data_dir))._replace(terms=last_terms(path))
+    return features_of_state(*load_run(path))._replace(terms=last_terms(path))
 
 
 def features_of_state(config: Config, state: TrainState, dataset: Dataset) -> Material:

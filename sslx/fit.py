@@ -14,13 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from sslx import evaluate, folder as folders, speed
-from sslx.assemble import Parts, build_network, compute_dtype, frozen_encoder, frozen_projector, inputs_of, variables_of
+from sslx.assemble import Inputs, Parts, build_network, compute_dtype, frozen_encoder, frozen_projector, inputs_of, variables_of
 from sslx.augment import RECIPES
 from sslx.checkpoint import Checkpoints
 from sslx.config import Config
+from sslx.data import DataError, Dataset
 from sslx.feed import make_feed
 from sslx.flops import count_flops
-from sslx.folder import RunFolder
+from sslx.folder import FolderError, RunFolder
 from sslx.processes import on_first
 from sslx.train import TrainState, make_step, probe_accuracy, train
 
@@ -42,6 +43,8 @@ class Recorder:
 
     def begin(self, first: TrainState, start: int) -> TrainState:
         """The state to start from, that of the checkpoint at step `start` or `first`; later records of an earlier start are dropped."""
+        if start:
+            check_data(self.parts.dataset, saved_inputs(self.checkpoints, start), self.run)
         state = self.checkpoints.restore(start, first) if start else first
         for path in (self.run.metrics, self.run.validation):
             folders.keep_until(path, start)
@@ -68,6 +71,25 @@ class Recorder:
         self.watch("validation", record)
         self.checkpoints.save(step, state, self.inputs._asdict(), validation=record["validation_accuracy"])
         self.watch("checkpoint", {"step": step, "state": state})
+
+
+def saved_inputs(checkpoints: Checkpoints, step: int) -> Inputs:
+    """What the network saved at `step` knows of its data."""
+    saved = checkpoints.inputs(step)
+    try:
+        return Inputs(tuple(saved["image_shape"]), saved["classes"])
+    except (KeyError, TypeError):
+        raise FolderError(f"{checkpoints.folder}/{step}/inputs is damaged; train the run again") from None
+
+
+def check_data(dataset: Dataset, inputs: Inputs, run: RunFolder) -> None:
+    """Raise DataError unless the data set is like the one that the run was trained on."""
+    found = inputs_of(dataset)
+    if found != inputs:
+        raise DataError(
+            f"{dataset.name} has images of shape {found.image_shape} in {found.classes} classes, {run.path} was trained on "
+            f"{inputs.image_shape} in {inputs.classes}; put its data back, or train a new run"
+        )
 
 
 @on_first

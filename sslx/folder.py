@@ -45,6 +45,12 @@ class RunFolder:
         except (OSError, ValueError, TypeError) as error:
             raise FolderError(f"{self.config} cannot be read ({error}); restore it or train again") from None
 
+    def read_summary(self) -> dict[str, Any] | None:
+        """What came out of the run; None where it has not ended, or the file is damaged and has to be written again."""
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            return json.loads(self.summary.read_text())
+        return None
+
 
 def create(out: str | Path | None, config: Config) -> RunFolder:
     """A new run folder at `out`, or a fresh one under runs/ named by preset, time and seed.

@@ -26,7 +26,7 @@ from sslx.checkpoint import Checkpoints
 from sslx.config import Config
 from sslx.data import Dataset
 from sslx.feed import check_feed, describe_feed
-from sslx.fit import SPECTRUM_IMAGES, Recorder, Watch, begin, fit
+from sslx.fit import SPECTRUM_IMAGES, Recorder, Watch, begin, check_data, fit, saved_inputs
 from sslx.folder import FolderError, RunFolder
 from sslx.memory import OutOfMemory, explain, is_exhausted
 from sslx.processes import on_all, on_first
@@ -46,7 +46,7 @@ def pretrain(config: Config, *, out: str | Path | None = None, resume: bool = Fa
     Args:
         config: the settings, as `sslx.config.preset("digits-isoloss", steps=200)` makes them.
         out: the run folder, new or empty; by default a fresh one under runs/.
-        resume: go on from the last checkpoint of the run in `out`, which has to have the same settings.
+        resume: go on from the last checkpoint of the run in `out`, which has to have the same settings; of a finished one read the summary.
         watch: called with a kind ("data", "start", "log", "validation", "checkpoint" or "evaluate") and a record as the run goes on;
             the record of a checkpoint is {"step", "state"}, and there is one for step 0.
 
@@ -56,13 +56,16 @@ def pretrain(config: Config, *, out: str | Path | None = None, resume: bool = Fa
 
     Raises:
         ConfigError, DataError, FolderError: something about the settings, the data or the folder is wrong; nothing was lost.
-        Divergence: the loss became NaN or infinite; the last good checkpoint is kept.
+        Divergence: the loss became NaN or infinite; checkpoints before it are kept.
         OutOfMemory: the device has not enough memory; the message says what would fit.
         ProcessError: another process could not read the data.
     """
     clock = time.perf_counter()
+    run = on_first(folders.open_existing)(out, config) if resume else None
+    if run and (summary := on_first(run.read_summary)()):
+        return {**summary, "run": str(run.path)}
     parts = read_data(config, watch)
-    run = on_first(folders.open_existing if resume else folders.create)(out, config)
+    run = run or on_first(folders.create)(out, config)
     return train_and_score(parts, [config], [run], watch, clock)[0]
 
 
@@ -107,9 +110,9 @@ def score(
     summaries, raw = [], raw_scores(parts.dataset)
     for config, run, first, state in zip(configs, runs, firsts, states, strict=True):
         summary = {**summarise(config, parts, run, first, state, raw), "speed": speed, "seconds": round(time.perf_counter() - clock, 1)}
-        folders.write_json(run.summary, summary)
         with folders.replacing(run.report) as temporary:
             temporary.write_text(render(summary, *report_material(config, parts, run, state)))
+        folders.write_json(run.summary, summary)
         summaries.append(summary)
     return summaries
 
@@ -173,8 +176,7 @@ def assess(run: str | Path, parts: tuple[str, ...], *, save_to: str | None = Non
     Raises:
         FolderError, DataError: the run or its data cannot be read, or `save_to` cannot be written.
     """
-    config, state = load_state(run)
-    dataset = data.load(config.dataset, data_dir=config.data_dir)
+    config, state, dataset = load_run(run)
     arrays = encode(config, dataset, state)
     if save_to is not None:
         split: dict[str, Any] = {
@@ -197,24 +199,40 @@ def load(run: str | Path) -> tuple[Callable[..., Array], dict[str, Any]]:
     Raises:
         FolderError: the folder holds no run, or a run without a checkpoint.
     """
-    config, state = load_state(run)
+    config, _, state = read_run(RunFolder(Path(run)))
     return frozen_encoder(config.model), variables_of(state)
 
 
-def load_state(run: str | Path) -> tuple[Config, TrainState]:
-    """Settings and last state of a run folder."""
+def load_run(run: str | Path) -> tuple[Config, TrainState, Dataset]:
+    """Settings, last state and data set of a run folder.
+
+    Raises:
+        FolderError, DataError: the run or its data cannot be read, or do not belong together.
+    """
     folder = RunFolder(Path(run))
+    config, inputs, state = read_run(folder)
+    dataset = data.load(config.dataset, data_dir=config.data_dir)
+    check_data(dataset, inputs, folder)
+    return config, state, dataset
+
+
+def read_run(folder: RunFolder) -> tuple[Config, Inputs, TrainState]:
+    """Settings of a run folder, what its network knows of the data, and its last state."""
     config = folder.read_config()
+    if not folder.checkpoints.exists():
+        raise no_checkpoint(folder)
     with Checkpoints(folder.checkpoints) as checkpoints:
         last = checkpoints.last()
         if last is None:
-            raise FolderError(f"{run} has no checkpoint yet; train it with sslx pretrain --resume --out {run}")
-        inputs = checkpoints.inputs(last)
-        try:
-            parts = Inputs(tuple(inputs["image_shape"]), inputs["classes"])
-        except (KeyError, TypeError):
-            raise FolderError(f"{folder.checkpoints}/{last}/inputs is damaged; train the run again") from None
-        return config, checkpoints.restore(last, jax.eval_shape(partial(initial_state, config, parts, config.build_optimizer(1)[1])))
+            raise no_checkpoint(folder)
+        inputs = saved_inputs(checkpoints, last)
+        like = jax.eval_shape(partial(initial_state, config, inputs, config.build_optimizer(1)[1]))
+        return config, inputs, checkpoints.restore(last, like)
+
+
+def no_checkpoint(folder: RunFolder) -> FolderError:
+    """The one line for a run without a state to load."""
+    return FolderError(f"{folder.path} has no checkpoint yet; train it with sslx pretrain --resume --out {folder.path}")
 
 
 def features(run: str | Path, dataset: str, split: str, *, data_dir: str | None = None) -> np.ndarray:

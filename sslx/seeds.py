@@ -3,9 +3,7 @@
 The seeds are trained side by side as one program where no convolution stands in the way, else in turn.
 """
 
-import contextlib
 import dataclasses
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -69,22 +67,15 @@ def pretrain_seeds(
 
 def go_on(config: Config, path: Path, watch: Watch) -> dict[str, Any]:
     """The summary of the run at `path`, which is read, resumed or begun."""
-    summary, begun = look(config, path)
-    return summary or pretrain(config, out=path, resume=begun, watch=watch)
+    return pretrain(config, out=path, resume=begun(path), watch=watch)
 
 
 @on_first
-def look(config: Config, path: Path) -> tuple[dict[str, Any] | None, bool]:
-    """The summary of the run at `path`, None where it is not finished, and whether it was begun."""
+def begun(path: Path) -> bool:
+    """Whether there is a run of several at `path`."""
     if folders.RunFolder(path.parent).config.exists():
         raise folders.FolderError(f"{path.parent} holds a single run; leave the number of seeds out, or choose another --out")
-    run = folders.RunFolder(path)
-    if not run.summary.exists():
-        return None, run.config.exists()
-    folders.open_existing(path, config)
-    with contextlib.suppress(ValueError):  # a damaged summary is written again
-        return json.loads(run.summary.read_text()), True
-    return None, True
+    return folders.RunFolder(path).config.exists()
 
 
 def spread(values: Sequence[Any]) -> dict[str, Any]:

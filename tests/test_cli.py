@@ -10,7 +10,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from sslx import cli, console, run
+from sslx import cli, console, diagnosis, run
 from sslx.train import Divergence
 
 pytestmark = pytest.mark.usefixtures("without_typing_hook")
@@ -102,12 +102,31 @@ def test_the_options_reach_the_run(monkeypatch, capsys):
     assert "here/report.html" in words
 
 
-def test_interruption_says_how_to_go_on(capsys):
-    def stop():
+@pytest.mark.parametrize(
+    ("command", "remedy"),
+    [("pretrain", "; go on with --resume and the --out of this run"), ("evaluate here", ""), ("diagnose here", "")],
+)
+def test_interruption_says_how_to_go_on_where_something_is_left_to_do(command, remedy, capsys, monkeypatch):
+    def stop(*_, **__):
         raise KeyboardInterrupt
 
-    assert console.guarded(stop) == 130
-    assert "--resume" in capsys.readouterr().err
+    for place, name in ((run, "pretrain"), (run, "assess"), (diagnosis, "diagnose")):
+        monkeypatch.setattr(place, name, stop)
+    assert cli.main(command.split()) == 130
+    assert capsys.readouterr().err == f"sslx: interrupted{remedy}\n"
+
+
+@pytest.mark.parametrize(("device", "code"), [("/dev/full", 2), ("a pipe that nobody reads", 0)])
+def test_output_that_cannot_be_written(device, code):
+    if device.startswith("/"):
+        end = os.open(device, os.O_WRONLY)
+    else:
+        reader, end = os.pipe()
+        os.close(reader)
+    done = subprocess.run([sys.executable, "-m", "sslx", "list", "methods"], stdout=end, stderr=subprocess.PIPE, text=True)
+    os.close(end)
+    assert done.returncode == code
+    assert done.stderr == ("sslx: [Errno 28] No space left on device; make room there or choose another place\n" if code else "")
 
 
 @pytest.mark.parametrize("writable", [True, False])

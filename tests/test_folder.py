@@ -112,3 +112,10 @@ def test_a_directory_is_no_file_to_write(tmp_path):
     for path in (tmp_path, Path()):
         with pytest.raises(folder.FolderError, match="is a directory; name a file"):
             folder.write_json(path, {})
+
+
+@pytest.mark.parametrize(("text", "summary"), [(None, None), ("{", None), ('{"steps": 3}', {"steps": 3})])
+def test_a_summary_that_is_missing_or_damaged_is_none(text, summary, tmp_path):
+    if text is not None:
+        (tmp_path / "summary.json").write_text(text)
+    assert folder.RunFolder(tmp_path).read_summary() == summary

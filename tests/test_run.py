@@ -3,6 +3,7 @@
 import inspect
 import json
 import re
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -77,7 +78,7 @@ def test_a_source_tree_that_is_not_installed_knows_its_version(monkeypatch):
 
 def test_one_compiled_program_serves_encoders_before_and_after_training(finished):
     out, _, _ = finished
-    _, state = run.load_state(out)
+    _, state, _ = run.load_run(out)
     apply, images = run.frozen_encoder("mlp"), np.zeros((3, 8, 8, 1), np.uint8)
     apply(run.variables_of(state), images)
     programs = apply._cache_size()  # pyright: ignore[reportFunctionMemberAccess]
@@ -126,11 +127,20 @@ def test_a_resumed_run_is_the_same_run(finished, tmp_path, quick_scores):
     with folder_checkpoints(tmp_path / "second") as checkpoints:
         assert checkpoints.last() == 8
     run.pretrain(SMALL, out=tmp_path / "second", resume=True)
-    states = [run.load_state(out)[1] for out in (finished[0], tmp_path / "second")]
+    states = [run.load_run(out)[1] for out in (finished[0], tmp_path / "second")]
     whole, resumed = (jax.tree.map(np.asarray, (s.params, s.batch_stats, s.opt_state, s.target, s.method_state)) for s in states)
     jax.tree.map(np.testing.assert_array_equal, whole, resumed)
     for name in ("metrics.jsonl", "validation.jsonl"):
         assert untimed(tmp_path / "second" / name) == untimed(finished[0] / name)
+
+
+def test_a_finished_run_is_read(finished, tmp_path, monkeypatch):
+    out, summary, _ = finished
+    monkeypatch.setattr(run, "read_data", lambda *_: pytest.fail("nothing is left to train"))
+    moved = tmp_path / "moved"
+    shutil.copytree(out, moved)
+    assert run.pretrain(SMALL, out=moved, resume=True) == {**summary, "run": str(moved)}
+    assert json.loads((moved / "summary.json").read_text()) == summary
 
 
 def untimed(path):
@@ -182,7 +192,7 @@ def test_a_diverging_run_keeps_its_last_good_checkpoint(tmp_path, monkeypatch, c
     assert cli.main(["pretrain", *options, "--out", str(tmp_path / "bad")]) == 3
     message = capsys.readouterr().err.splitlines()[-1]
     assert re.match(
-        r"sslx: training diverged at step 7 \(attraction .*, loss nan, restraint .*\); lower .*; the last good checkpoint is kept$", message
+        r"sslx: training diverged at step 7 \(attraction .*, loss nan, restraint .*\); lower .*; checkpoints before it are kept$", message
     )
     with folder_checkpoints(tmp_path / "bad") as checkpoints:
         assert checkpoints.last() == 4

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sslx import cli, evaluate, folder
+from sslx import cli, data, evaluate, folder
 from sslx.assemble import Inputs, initial_state
 from sslx.checkpoint import Checkpoints
 from sslx.presets import preset
 
 pytestmark = pytest.mark.usefixtures("without_typing_hook")
+digits = data.DATASETS["digits"]
 CONFIG = preset("digits-isoloss", model="mlp", projector=(16, 8), steps=12, checkpoint_every=4, batch_size=64)
 
 
@@ -35,6 +36,12 @@ def damage(path):
     path.write_bytes(b"damage")
 
 
+def other_digits(request):
+    """The digits without their first and last row."""
+    whole = digits(request)
+    return whole._replace(train_images=whole.train_images[:, 1:-1], test_images=whole.test_images[:, 1:-1])
+
+
 def no_room(*_, **__):
     """What a full disk does."""
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -48,6 +55,13 @@ def no_room_for_records(run, patch):
 
     patch.setattr(Path, "open", opened)
     patch.setattr("sslx.run.fit", lambda parts, recorders, *_: recorders[0].log(12, {"loss": 1.0}))
+
+
+def no_room_for_the_report(run, patch):
+    """A disk that is full when a trained run is written down."""
+    patch.setattr("sslx.run.report_material", lambda *_: ())
+    patch.setattr("sslx.run.render", lambda *_: "a report")
+    patch.setattr(Path, "write_text", no_room)
 
 
 SPOILT = {
@@ -79,6 +93,19 @@ SPOILT = {
         "evaluate {run}",
         r"checkpoints/12/inputs is damaged; train the run again",
     ),
+    "metrics of a checkpoint": (
+        lambda run, patch: damage(run / "checkpoints/12/metrics/metrics"),
+        "evaluate {run}",
+        r"a checkpoint in .* cannot be read \(.*\); move what is damaged away, or train again",
+    ),
+    **{
+        f"other data to {command}": (
+            lambda run, patch: patch.setitem(data.DATASETS, "digits", other_digits),
+            f"{command} {{run}}",
+            r"digits has images of shape \(6, 8, 1\) in 10 classes, .*run was trained on \(8, 8, 1\) in 10; put its data back",
+        )
+        for command in ("evaluate", "diagnose", "pretrain --resume --out")
+    },
     "checkpoint to resume": (
         lambda run, patch: damage(run / "checkpoints/12/state/manifest.ocdbt"),
         "pretrain --resume --out {run}",
@@ -100,9 +127,9 @@ SPOILT = {
         r"cannot write .*metrics\.jsonl \(No space left on device\); make room there",
     ),
     "full disk at the end": (
-        lambda run, patch: patch.setattr(Path, "write_text", no_room),
+        no_room_for_the_report,
         "pretrain --resume --out {run}",
-        r"cannot write .*summary\.json \(No space left on device\); make room there \(--resume then goes on with a run\)",
+        r"cannot write .*report\.html \(No space left on device\); make room there \(--resume then goes on with a run\)",
     ),
     "full disk for features": (
         lambda run, patch: patch.setattr(np, "savez", no_room),
@@ -124,7 +151,7 @@ def test_trouble_with_a_run_folder_is_one_line_and_exit_code_2(case, finished, t
     shutil.copytree(finished, copy)
     monkeypatch.setattr(evaluate, "evaluate", lambda *_, **__: {})
     spoil(copy, monkeypatch)
-    before = contents(copy)
+    before, checkpoints = contents(copy), (copy / "checkpoints").exists()
     assert cli.main(arguments.format(run=copy).split()) == 2
     out, err = capsys.readouterr()
     last = err.splitlines()[-1]
@@ -132,7 +159,7 @@ def test_trouble_with_a_run_folder_is_one_line_and_exit_code_2(case, finished, t
     assert "Traceback" not in err
     assert last.startswith("sslx: ")
     assert re.search(message, last), last
-    assert contents(copy) == before
+    assert (contents(copy), (copy / "checkpoints").exists()) == (before, checkpoints)
 
 
 def contents(root):

@@ -65,8 +65,3 @@ def test_a_single_run_is_not_resumed_as_several(tmp_path):
     folder.create(tmp_path / "one", SMALL)
     with pytest.raises(folder.FolderError, match="holds a single run; leave the number of seeds out"):
         seeds.pretrain_seeds(SMALL, 2, out=tmp_path / "one", resume=True)
-
-
-def test_a_damaged_summary_is_written_again(tmp_path):
-    folder.create(tmp_path / "one", SMALL).summary.write_text("{")
-    assert seeds.look(SMALL, tmp_path / "one") == (None, True)
