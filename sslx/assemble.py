@@ -10,6 +10,7 @@ import optax
 from jax import Array
 
 from sslx import data, evaluate, parallel
+from sslx.augment import COLOURED
 from sslx.config import Config, ConfigError
 from sslx.data import Dataset
 from sslx.methods import HeadSize, Method
@@ -52,7 +53,7 @@ def assemble(config: Config, progress: data.Progress | None = None) -> Parts:
         parallel.check_divisible(config.batch_size, len(jax.devices()), config.micro_batches)
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    if config.views != "digits" and dataset.train_images.shape[3] != 3:
+    if config.views in COLOURED and dataset.train_images.shape[3] != 3:
         raise ConfigError(
             f"views {config.views} are for RGB images, {config.dataset} has shape {dataset.train_images.shape[1:]}; use a digits preset"
         )

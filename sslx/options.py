@@ -1,5 +1,6 @@
 """The options of `sslx pretrain` and what they mean: `sslx.cli` reads them with tyro, `experiments/pretrain.py` without."""
 
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from sslx.processes import on_first
 DEFAULT = "digits-isoloss"
 SAME_NAME = (
     "dataset", "target", "data_dir", "model", "epochs", "steps", "batch_size", "learning_rate", "weight_decay", "seed", "parallel",
-    "checkpoint_every", "precision", "micro_batches",
+    "checkpoint_every", "precision", "micro_batches", "views",
 )  # fmt: skip
 
 
@@ -41,6 +42,10 @@ class PretrainOptions:
     """Peak learning rate."""
     weight_decay: float | None = None
     """Weight decay; biases and norm parameters are left out."""
+    hyper: str | None = None
+    """Hyper-parameters of the method in place of the preset's, say std_coeff=50,cov_coeff=2."""
+    views: str | None = None
+    """Recipe of the views: digits, cifar, cifar-symmetric, cifar-simclr, stl10, imagenet."""
     target: str | None = None
     """Target network of BYOL and the closed-form predictors: ema or none."""
     seed: int | None = None
@@ -81,8 +86,26 @@ def to_config(options: PretrainOptions) -> Config:
         changes["feed"] = "stream"
     if options.resume and options.out and options.preset is None and options.method is None and options.seeds == 1:
         saved = on_first(RunFolder(Path(options.out)).read_config)()
-        return dataclasses.replace(saved, **changes)
-    return preset(preset_name(options), **changes)
+        config = dataclasses.replace(saved, **changes)
+    else:
+        config = preset(preset_name(options), **changes)
+    return dataclasses.replace(config, hyper={**config.hyper, **hyper_parameters(options.hyper)})
+
+
+def hyper_parameters(words: str | None) -> dict[str, Any]:
+    """The values by name in "name=value,name=value"."""
+    pairs = [pair.partition("=") for pair in words.split(",")] if words else []
+    if not all(name and equals and value for name, equals, value in pairs):
+        raise ConfigError(f"hyper must be name=value, with commas between several, got {words!r}")
+    return {name.strip(): number_or_name(value.strip()) for name, _, value in pairs}
+
+
+def number_or_name(word: str) -> Any:
+    """A word as a whole number, a number, or itself."""
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(word)
+    return word
 
 
 def preset_name(options: PretrainOptions) -> str:
@@ -95,4 +118,7 @@ def preset_name(options: PretrainOptions) -> str:
     default = PRESETS[DEFAULT]()
     method, dataset = options.method or default.method, options.dataset or default.dataset
     one_of("method", method, METHODS)
-    return f"{dataset}-{method}" if f"{dataset}-{method}" in PRESETS else f"cifar10-{method}"
+    names = [name for name in (f"{dataset}-{method}", f"cifar10-{method}") if name in PRESETS]
+    if not names:
+        raise ConfigError(f"method {method} has no preset; add one to sslx.presets.PRESETS and name it")
+    return names[0]

@@ -4,11 +4,12 @@ A preset is a function of no arguments; `preset("digits-isoloss", steps=200)` is
 """
 
 import dataclasses
+import difflib
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from sslx.config import Config, check_fields, one_of
+from sslx.config import Config, ConfigError, check_fields
 
 Changes = dict[str, Any]
 
@@ -176,7 +177,9 @@ def preset(name: str, **changes: Any) -> Config:
     Raises:
         ConfigError: unknown preset or field, or a value out of range.
     """
-    one_of("preset", name, PRESETS)
+    if name not in PRESETS:
+        near = difflib.get_close_matches(name, PRESETS, cutoff=0.0)
+        raise ConfigError(f"preset must be one of those that `sslx list presets` prints, say {', '.join(near)}, got {name!r}")
     check_fields(changes)
     chosen = PRESETS[name]()
     if chosen.epochs and isinstance(epochs := changes.get("epochs"), int) and epochs > 0:

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parent.parent
         ("pretrain --steps 0", "steps must be a whole number of at least 1, got 0"),
         ("pretrain --steps 5 --epochs 5", "give either steps or epochs"),
         ("pretrain --method moco", "method must be one of .*vicreg.*got 'moco'"),
-        ("pretrain digits-moco", "preset must be one of .*digits-vicreg.*got 'digits-moco'"),
+        ("pretrain digits-moco", "preset must be one of those that `sslx list presets` prints, say digits-.*, got 'digits-moco'"),
         ("pretrain digits-vicreg --method byol", "preset digits-vicreg has method vicreg, asked was byol"),
         ("pretrain --dataset mnist", "unknown data set 'mnist'; choose one of digits"),
         ("pretrain --dataset cifar10", "cifar10 needs a data directory .*--data-dir"),

@@ -30,6 +30,25 @@ def test_every_option_of_the_same_name_changes_its_field():
     assert to_config(PretrainOptions(**changes)) == preset("digits-isoloss", **changes)
 
 
+@pytest.mark.parametrize(
+    ("preset_name", "words", "hyper"),
+    [
+        ("digits-vicreg", "std_coeff=50, cov_coeff=2e-1", {"std_coeff": 50, "cov_coeff": 0.2}),
+        ("digits-barlow_twins", "lambd=1", {"lambd": 1}),
+        ("digits-byol", None, {"ema": 0.96}),
+        ("digits-isoloss", "distance=euclidean", {"distance": "euclidean"}),
+    ],
+)
+def test_hyper_parameters_are_taken_over_the_presets(preset_name, words, hyper, without_typing_hook):
+    assert to_config(PretrainOptions(preset=preset_name, hyper=words)) == preset(preset_name, hyper=hyper)
+
+
+@pytest.mark.parametrize("words", ["std_coeff", "std_coeff=", "=3", "std_coeff=3,", ","])
+def test_hyper_parameters_without_name_or_value_are_told(words):
+    with pytest.raises(ConfigError, match=r"hyper must be name=value, with commas between several, got "):
+        to_config(PretrainOptions(preset="digits-vicreg", hyper=words))
+
+
 def test_streaming_and_seeds_are_options():
     assert to_config(PretrainOptions(stream=True)).feed == "stream"
     with pytest.raises(ConfigError, match="seeds must be a whole number of at least 1, got 0"):

@@ -20,5 +20,5 @@ from sslx.augment._crop import crop_boxes as crop_boxes, resized_crop as resized
 from sslx.augment._digits import digits_view as digits_view
 from sslx.augment._geometry import affine as affine, warp as warp
 from sslx.augment._natural import natural_view as natural_view, normalise as normalise
-from sslx.augment._recipes import RECIPES as RECIPES
+from sslx.augment._recipes import COLOURED as COLOURED, RECIPES as RECIPES
 from sslx.augment._views import View as View, example_keys as example_keys, make_views as make_views

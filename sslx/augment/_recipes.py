@@ -17,3 +17,5 @@ RECIPES: dict[str, tuple[View, ...]] = {
 """`cifar` and `stl10`: Halvagal et al. (2023, arXiv:2212.04858), the views of BYOL without blur on 32 pixels; `cifar-symmetric`: VICReg and
 Barlow Twins in solo-learn (github.com/vturrisi/solo-learn); `cifar-simclr`: github.com/dkobak/simclr-cifar10; `imagenet`: BYOL (Grill et
 al., 2020, arXiv:2006.07733)."""
+COLOURED = frozenset(RECIPES) - {"digits"}
+"""Those of ours that want three channels."""

@@ -19,7 +19,17 @@ from sslx.methods._entropy import (
     vicreg_logdet,
     vicreg_pairdist,
 )
-from sslx.methods._method import HeadSize as HeadSize, Method as Method, MethodLoss as MethodLoss, Online as Online, pick
+from sslx.methods._method import (
+    HeadSize as HeadSize,
+    Method as Method,
+    MethodLoss as MethodLoss,
+    Online as Online,
+    all_views as all_views,
+    cross_views as cross_views,
+    pick,
+    random_views as random_views,
+    two_views as two_views,
+)
 from sslx.methods._supervised import supervised
 from sslx.methods._symmetric import barlow_twins, emp_ssl, lejepa, mmcr, simclr, spectral_contrastive, ssl_hsic, vicreg, w_mse
 

@@ -1,0 +1,45 @@
+"""The program of the documentation runs as it stands there, and the command line takes what it adds."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sslx import augment, cli, data, evaluate, methods, models, presets, run
+
+TABLES: tuple[dict[str, Any], ...] = (methods.METHODS, models.ENCODERS, augment.RECIPES, data.DATASETS, presets.PRESETS)
+BLOCKS = re.findall(r"```python\n(.*?)```", (Path(__file__).parent.parent / "docs" / "extending.md").read_text(), re.DOTALL)
+STUB = {"knn_accuracy": 0.0, "linear_accuracy": 0.0, "few_label_accuracy": {"2": 0.0}, "few_label_std": {"2": 0.0}}
+
+
+@pytest.fixture
+def tables():
+    """The tables, which are as before afterwards."""
+    kept = [dict(table) for table in TABLES]
+    yield
+    for table, rows in zip(TABLES, kept, strict=True):
+        table.clear()
+        table.update(rows)
+
+
+def test_own_parts_are_trained_evaluated_and_resumed(tables, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(evaluate, "evaluate", lambda *_, **__: STUB)
+    monkeypatch.setattr(run, "render", lambda *_: "a report")
+    program = "\n".join(BLOCKS)
+    assert "steps=300" in program
+    names: dict[str, Any] = {"__name__": "extending"}
+    exec(program.replace("steps=300", "steps=2"), names)  # the steps are all that differs
+    summary, features = names["summary"], names["features"]
+    assert (summary["method"], summary["steps"], summary["preset"]) == ("align_uniform", 2, "mine")
+    assert set(methods.build("align_uniform", weight=2.0)._fields) == set(methods.Method._fields)
+    assert features.shape == (3, 256)
+    assert np.all(np.isfinite(features))
+    assert set(names["metrics"]) == {"loss", "invariance", "variance", "covariance", "gradient_norm"}
+    assert cli.main(["pretrain", "mine", "--resume", "--out", summary["run"], "--hyper", "weight=2"]) == 2
+    assert "its hyper is {'weight': 0.5}, asked was {'weight': 2}" in capsys.readouterr().err
+    assert cli.main(["evaluate", summary["run"], "--features", "f.npz"]) == 0
+    assert cli.main(["pretrain", "--method", "align_uniform"]) == 2
+    assert "method align_uniform has no preset; add one to sslx.presets.PRESETS" in capsys.readouterr().err
