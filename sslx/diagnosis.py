@@ -116,12 +116,10 @@ def as_floats(path: Path, name: str, x: np.ndarray) -> np.ndarray:
 
 
 def as_labels(path: Path, labels: np.ndarray | None) -> np.ndarray | None:
-    """Classes; None where there are none or some images have none (-1)."""
-    if labels is None:
-        return None
-    if not np.issubdtype(labels.dtype, np.integer):
+    """Classes, or None."""
+    if labels is not None and not np.issubdtype(labels.dtype, np.integer):
         raise DataError(f"{path}: labels have dtype {labels.dtype}, wanted whole numbers; number the classes from 0")
-    return labels if labels.min(initial=0) >= 0 else None
+    return labels
 
 
 def features_of_run(path: Path) -> Material:
@@ -157,11 +155,10 @@ def features_of_state(config: Config, state: TrainState, dataset: Dataset) -> Ma
         predictor = np.asarray(method.matrix(state.method_state))
     elif method.predictor is not None:
         predictor = np.linalg.lstsq(np.concatenate([z_a, z_b]), np.concatenate([p_a, p_b]), rcond=1e-6)[0]
-    labels = dataset.train_labels[rows]
     return Material(
         z_a,
         z_b,
-        labels if labels.min() >= 0 else None,
+        dataset.train_labels[rows],
         predictor=predictor,
         weight_decay=config.weight_decay / LOSSES_OVER_THEORY,
         signal_before=evaluate.signal(before_a, before_b),

@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Real
 
 from sslx import geometry
+from sslx.evaluate._arrays import as_floats, as_labels
 from sslx.evaluate._knn import unit_rows
 
 COMPLETE, DIMENSIONAL, CLUSTER, NOISE, HEALTHY = "complete collapse", "dimensional collapse", "cluster collapse", "noise", "healthy"
+FEWEST = 20  # rows
 
 REMEDIES = {
     COMPLETE: "Stop the gradient of the target branch and keep a predictor on the online branch, or add a term that holds the variance up "
@@ -55,9 +57,9 @@ class Diagnosis(NamedTuple):
 
 
 def diagnose(
-    features: Float[np.ndarray, "N d"],
+    features: Real[np.ndarray, "N d"],
     *,
-    features_b: Float[np.ndarray, "N d"] | None = None,
+    features_b: Real[np.ndarray, "N d"] | None = None,
     labels: Int[np.ndarray, " N"] | None = None,
     terms: Mapping[str, float] | None = None,
     predictor_eigenvalues: Float[np.ndarray, " M"] | None = None,
@@ -77,7 +79,7 @@ def diagnose(
     Args:
         features: [N, d], N >= 20: the representation or the embedding, of any library.
         features_b: the same images in another view, [N, d].
-        labels: classes, [N].
+        labels: classes, [N]; below 0 for rows without one, which ask no neighbours. Fewer than 20 classes known count as no labels.
         terms: last values of the loss terms. `variance` is VICReg's hinge with gamma = 1; any that is not finite is remarked on.
         predictor_eigenvalues: eigenvalues [M] of the predictor, for methods that have one.
         mode_threshold: the eigenvalue, one for all modes or one each, below which theory sends a mode to zero; see `eigenmodes`.
@@ -91,7 +93,9 @@ def diagnose(
 
     Reference: Jing et al. (2022), arXiv:2110.09348 (dimensional collapse); Tian et al. (2021), arXiv:2102.06810 (threshold of a mode).
     """
-    _check(features, features_b, labels)
+    features, features_b = as_floats("features", features), None if features_b is None else as_floats("features_b", features_b)
+    _check(features, features_b)
+    known = None if labels is None else _known(features, as_labels("labels", labels, len(features)))
     moments = geometry.update_moments(geometry.init_host_moments(features.shape[1]), features)
     covariance = np.asarray(moments.scatter) / (len(features) - 1)
     spectrum = np.maximum(np.linalg.eigvalsh(covariance)[::-1], 0)
@@ -104,12 +108,12 @@ def diagnose(
         clusters=clusters,
         within_clusters=within,
         agreement=None if features_b is None else _agreement(features, features_b),
-        neighbour_accuracy=None if labels is None else _neighbour_accuracy(features, labels),
+        neighbour_accuracy=None if known is None else _neighbour_accuracy(*known),
         modes_below_threshold=below,
         signal_left=None if features_b is None or not signal_before else signal(features, features_b) / signal_before,
         variance_hinge=(terms or {}).get("variance"),
     )
-    verdict = _verdict(evidence, spectrum, len(features), labels)
+    verdict = _verdict(evidence, spectrum, len(features), None if known is None else known[1])
     sentence = _sentence(verdict, evidence, len(spectrum)) + _remarks(evidence, predictor_eigenvalues, terms)
     return Diagnosis(verdict, sentence, REMEDIES[verdict], evidence, spectrum)
 
@@ -251,13 +255,18 @@ def _remarks(evidence: Evidence, predictor_eigenvalues: np.ndarray | None, terms
     return text
 
 
-def _check(features: np.ndarray, features_b: np.ndarray | None, labels: np.ndarray | None) -> None:
-    if features.ndim != 2 or len(features) < 20 or features.shape[1] < 2:
-        raise ValueError(f"features must have shape [N >= 20, d >= 2], got {features.shape}; flatten each image's features to one row")
+def _known(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """The rows that have a label, and their labels; None where those are too few to judge."""
+    rows = labels >= 0
+    return (features[rows], labels[rows]) if rows.sum() >= FEWEST else None
+
+
+def _check(features: np.ndarray, features_b: np.ndarray | None) -> None:
+    if features.ndim != 2 or len(features) < FEWEST or features.shape[1] < 2:
+        wanted = f"[N >= {FEWEST}, d >= 2]"
+        raise ValueError(f"features must have shape {wanted}, got {features.shape}; flatten each image's features to one row")
     if features_b is not None and features_b.shape != features.shape:
         raise ValueError(f"features_b must have shape {features.shape}, as features, got {features_b.shape}; row i of both is one image")
-    if labels is not None and labels.shape != features.shape[:1]:
-        raise ValueError(f"labels must have shape {features.shape[:1]}, got {labels.shape}; one class per row of features")
     for name, x in (("features", features), ("features_b", features_b)):
         if x is not None and not np.all(np.isfinite(x)):
             raise ValueError(f"{name} must be finite, got NaN or infinity: the network diverged; use an earlier checkpoint")

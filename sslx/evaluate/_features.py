@@ -8,7 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Real
+
+from sslx.checks import check_integer
 
 Apply = Callable[..., Any]
 SIDE = 32
@@ -19,7 +21,12 @@ def extract(apply: Apply, variables: object, images: np.ndarray, *, batch_size: 
     """`apply(variables, images)` on all images, uint8 or in [0, 1]: an array, or a tuple of them, as float32 on the host.
 
     The last batch is filled up to the same shape, so that a jitted `apply` is compiled once.
+
+    Raises:
+        ValueError: when there are no images, or unless batch_size is an integer of at least 1.
     """
+    check_integer("batch_size", batch_size)
+    _check_images(images)
     size = min(batch_size, len(images))
     parts = []
     for start in range(0, len(images), size):
@@ -45,18 +52,30 @@ def jitted(apply: Apply) -> Apply:
 
 
 def raw_pixels(images: np.ndarray) -> Float[np.ndarray, "N d"]:
-    """Pixels in [0, 1] as features: the baseline that needs no network.
+    """Pixels in [0, 1], of images that are uint8 or lie there, as features: the baseline that needs no network.
 
     Images with a side of more than `SIDE` are averaged over squares until they have no more, or are one square high or wide: 150,528
     numbers for each image of ImageNet would be nearly a terabyte. What does not fill a square at the right and lower border is left out.
+
+    Raises:
+        ValueError: unless images have shape [N >= 1, H, W, C].
     """
+    _check_images(images)
+    if images.ndim != 4:
+        raise ValueError(f"images must have shape [N, H, W, C], got {images.shape}; grey images have one channel")
     square = min(-(-max(images.shape[1:3]) // SIDE), *images.shape[1:3])
     blocks = [images[start : start + BLOCK] for start in range(0, len(images), BLOCK)]
-    return np.concatenate([shrink(block, square).reshape(len(block), -1) for block in blocks]) / np.float32(255)
+    white = np.float32(255 if images.dtype == np.uint8 else 1)
+    return np.concatenate([shrink(block, square).reshape(len(block), -1) for block in blocks]) / white
 
 
-def shrink(images: UInt8[np.ndarray, "N H W C"], square: int) -> Float[np.ndarray, "N h w C"]:
+def shrink(images: Real[np.ndarray, "N H W C"], square: int) -> Float[np.ndarray, "N h w C"]:
     """Means over squares of `square` x `square` pixels."""
     height, width = (side // square for side in images.shape[1:3])
     whole = images[:, : height * square, : width * square]
     return whole.reshape(len(images), height, square, width, square, -1).mean((2, 4), dtype=np.float32)
+
+
+def _check_images(images: np.ndarray) -> None:
+    if len(images) == 0:
+        raise ValueError(f"images must be at least one, got shape {images.shape}; choose another split")

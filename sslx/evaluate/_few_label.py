@@ -3,8 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int, Real
 
+from sslx.checks import check_integer
+from sslx.evaluate._arrays import probe_arrays
 from sslx.evaluate._linear_probe import linear_accuracy
 
 DRAWS = 10
@@ -18,14 +20,20 @@ class FewLabel(NamedTuple):
 
 
 def few_label_accuracy(
-    train: Float[np.ndarray, "N d"],
+    train: Real[np.ndarray, "N d"],
     train_labels: Int[np.ndarray, " N"],
-    test: Float[np.ndarray, "T d"],
+    test: Real[np.ndarray, "T d"],
     test_labels: Int[np.ndarray, " T"],
     *,
     per_class: int,
 ) -> FewLabel:
-    """The linear probe on class-balanced draws (seeds 0..9) of `per_class` labelled training images each."""
+    """The linear probe on class-balanced draws (seeds 0..9) of `per_class` labelled training images each.
+
+    Raises:
+        ValueError, TypeError: as `linear_accuracy`, or unless per_class is an integer of at least 1.
+    """
+    check_integer("per_class", per_class)
+    train, train_labels, test, test_labels = probe_arrays(train, train_labels, test, test_labels, min_rows=2)
     scores = []
     for seed in range(DRAWS):
         rows = balanced_draw(train_labels, per_class, seed)

@@ -8,8 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Real
 
+from sslx.checks import check_integer
+from sslx.evaluate._arrays import as_floats, probe_arrays
 from sslx.threads import thread_pools
 from sslx.typing import AnyArray, Number
 
@@ -17,9 +19,9 @@ CHUNK = 256  # test images at a time: against 50,000 training images 50 MB of si
 
 
 def knn_accuracy(
-    train: Float[np.ndarray, "N d"],
+    train: Real[np.ndarray, "N d"],
     train_labels: Int[np.ndarray, " N"],
-    test: Float[np.ndarray, "T d"],
+    test: Real[np.ndarray, "T d"],
     test_labels: Int[np.ndarray, " T"],
     *,
     k: int | None = None,
@@ -28,8 +30,8 @@ def knn_accuracy(
     """Accuracy of a vote of the k nearest training features by cosine, each with weight exp(cos / temperature).
 
     Args:
-        train: training features, [N, d].
-        train_labels: their classes 0..K-1, [N].
+        train: training features, [N, d], used in at least float32.
+        train_labels: their classes 0..K-1, [N]; rows of either set with a label below 0 are left out.
         test: test features, [T, d].
         test_labels: their classes, [T].
         k: neighbours; by default 200 from 10,000 training images up and 20 below.
@@ -37,10 +39,18 @@ def knn_accuracy(
 
     Returns:
         Fraction of test images whose class has the largest vote, in [0, 1]; nan where a feature is not finite.
+
+    Raises:
+        ValueError, TypeError: for shapes or dtypes that do not fit, sets without a label, k < 1 or a temperature that is not positive.
     """
+    train, train_labels, test, test_labels = probe_arrays(train, train_labels, test, test_labels)
+    if k is not None:
+        check_integer("k", k)
+    if not temperature > 0:
+        raise ValueError(f"temperature must be > 0, got {temperature}; the default is 0.1")
     if not (np.isfinite(train).all() and np.isfinite(test).all()):
         return float("nan")
-    k = min(k or default_k(len(train)), len(train))
+    k = min(default_k(len(train)) if k is None else k, len(train))
     train, test = unit_rows(train), unit_rows(test)
     on_cpu = jax.default_backend() == "cpu"
     neighbours = (train, train_labels) if on_cpu else tuple(jax.device_put((train, train_labels)))
@@ -80,6 +90,10 @@ def default_k(count: int) -> int:
     return 200 if count >= 10_000 else 20
 
 
-def unit_rows(x: Float[np.ndarray, "N d"]) -> Float[np.ndarray, "N d"]:
-    """Rows of length 1; rows of zeros stay."""
-    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+def unit_rows(x: Real[np.ndarray, "N d"]) -> Float[np.ndarray, "N d"]:
+    """Rows of length 1, in at least float32; rows of zeros stay; each over a power of two first, lest squares overflow."""
+    x = as_floats("x", x)
+    exponent = np.frexp(np.abs(x).max(axis=1, keepdims=True))[1]
+    x = x * np.ldexp(x.dtype.type(1), -np.maximum(exponent, -100))
+    length = np.linalg.norm(x, axis=1, keepdims=True)
+    return x / np.where(length > 0, length, 1)

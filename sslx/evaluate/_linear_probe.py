@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Real
 
+from sslx.evaluate._arrays import probe_arrays
 from sslx.evaluate._logistic import logistic
 from sslx.threads import thread_pools
 
@@ -35,9 +36,9 @@ def fit_scaler(train: Float[np.ndarray, "N d"]) -> Scaler:
 
 
 def linear_accuracy(
-    train: Float[np.ndarray, "N d"],
+    train: Real[np.ndarray, "N d"],
     train_labels: Int[np.ndarray, " N"],
-    test: Float[np.ndarray, "T d"],
+    test: Real[np.ndarray, "T d"],
     test_labels: Int[np.ndarray, " T"],
     *,
     seed: int = 0,
@@ -45,8 +46,12 @@ def linear_accuracy(
     """Test accuracy of the probe whose strength was best on a validation fifth of the labelled training data.
 
     After the choice the probe is fitted again on all of it. The inverse strength is one of `STRENGTHS`; from 10,000 images up it is
-    chosen on 10,000 of them. Where a feature is not finite the accuracy is nan.
+    chosen on 10,000 of them. Where a feature is not finite the accuracy is nan. Rows with a label below 0 are left out.
+
+    Raises:
+        ValueError, TypeError: for shapes or dtypes that do not fit, fewer than 2 labelled training rows or no labelled test row.
     """
+    train, train_labels, test, test_labels = probe_arrays(train, train_labels, test, test_labels, min_rows=2)
     if not (np.isfinite(train).all() and np.isfinite(test).all()):
         return float("nan")
     with thread_pools().limit(limits=1 if train.size < 1_000_000 else None):  # with small matrices threads would wait for each other

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from sslx.checks import check_pair, check_square
+
 
 class Modes(NamedTuple):
     """One entry per eigenmode of E[z z^T], strongest first, [d] each; None without a predictor."""
@@ -37,13 +39,22 @@ def eigenmodes(
         predictor: W_P with p = z @ W_P, [d, d].
         weight_decay: h of gradient descent on 1/2 ||p - z||^2. AdamW's decay acts otherwise: there p_- is no more than a guide.
 
+    Returns:
+        `Modes`; all nan where an embedding is not finite.
+
+    Raises:
+        ValueError: for shapes that do not fit, no rows, or a weight_decay that is negative or not finite.
+
     Reference: Tian, Chen, Ganguli (2021), arXiv:2102.06810 (the flow of p and s, and its fixed points).
     """
+    _check(z_a, z_b, predictor, weight_decay)
     a, b = z_a.astype(np.float64), z_b.astype(np.float64)
-    s, u = np.linalg.eigh((a.T @ a + b.T @ b) / (2 * len(a)))
+    moment = (a.T @ a + b.T @ b) / (2 * len(a))
+    s, u = np.linalg.eigh(moment) if np.isfinite(moment).all() else (np.full(len(moment), np.nan), np.full_like(moment, np.nan))
     s, u = np.maximum(s[::-1], 0), u[:, ::-1]
-    shared = np.mean((a @ u) * (b @ u), axis=0)
-    agreement = np.divide(shared, s, out=np.zeros_like(s), where=s > 0)
+    with np.errstate(invalid="ignore"):  # infinity times nan
+        shared = np.mean((a @ u) * (b @ u), axis=0)
+    agreement = np.divide(shared, s, out=np.zeros_like(s), where=s != 0)
     if predictor is None:
         return Modes(s, agreement, None, None)
     gain = np.einsum("ij,ik,kj->j", u, predictor, u)
@@ -57,3 +68,11 @@ def collapse_gain(agreement: Float[np.ndarray, " d"], weight_decay: float) -> Fl
     kappa = 1 / np.maximum(agreement, 1e-300)
     square = 1 - 4 * weight_decay * kappa
     return np.where(square >= 0, 2 * weight_decay / (1 + np.sqrt(np.maximum(square, 0))), np.inf)
+
+
+def _check(z_a: np.ndarray, z_b: np.ndarray, predictor: np.ndarray | None, weight_decay: float) -> None:
+    check_pair("z_a", z_a, "z_b", z_b)
+    if predictor is not None:
+        check_square("predictor", predictor, z_a.shape[1])
+    if not 0 <= weight_decay < np.inf:
+        raise ValueError(f"weight_decay must be finite and at least 0, got {weight_decay}")

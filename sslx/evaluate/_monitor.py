@@ -3,16 +3,16 @@
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 from jaxtyping import Float, Int
 
 from sslx import geometry
+from sslx.checks import check_matrix
 from sslx.evaluate._knn import knn_accuracy
 from sslx.evaluate._linear_probe import fit_scaler
 
 NEIGHBOURS = 4_000
+efficiency = jax.jit(geometry.efficiency)
 
 
 class ValidationSplit(NamedTuple):
@@ -23,7 +23,13 @@ class ValidationSplit(NamedTuple):
 
 
 def validation_split(labels: Int[np.ndarray, " N"]) -> ValidationSplit:
-    """A fifth of every class (at least one image of it, at most 2,000 in all), the same for every run on these labels."""
+    """A fifth of every class (at least one image of it, at most 2,000 in all), the same for every run on these labels.
+
+    Raises:
+        ValueError: when no image has a label.
+    """
+    if not np.any(labels >= 0):
+        raise ValueError(f"labels must name the class of some image, got none among {len(labels)}; labels below 0 are none")
     rng = np.random.default_rng(0)
     share = min(0.2, 2000 / len(labels))
     held = [rng.permutation(np.flatnonzero(labels == c)) for c in np.unique(labels[labels >= 0])]
@@ -41,7 +47,7 @@ def monitor(
     features: Float[np.ndarray, "r d"], embeddings: Float[np.ndarray, "r e"], labels: Int[np.ndarray, " r"], held: int
 ) -> dict[str, Any]:
     """`validation_accuracy` of kNN on standardised features, `embedding_scores`, and `spectrum`, the eigenvalues of the embedding
-    covariance, falling.
+    covariance, falling; nan where an embedding is not finite.
 
     Args:
         features: of the images `monitored`.
@@ -52,7 +58,8 @@ def monitor(
     scaled = fit_scaler(features[held:])(features)
     accuracy = knn_accuracy(scaled[held:], labels[held:], scaled[:held], labels[:held])
     moments = host_moments(embeddings)
-    spectrum = np.linalg.eigvalsh(np.asarray(moments.scatter) / (len(embeddings) - 1))[::-1]
+    covariance = np.asarray(moments.scatter) / (len(embeddings) - 1)
+    spectrum = np.linalg.eigvalsh(covariance)[::-1] if np.isfinite(covariance).all() else np.full(len(covariance), np.nan)
     return {"validation_accuracy": accuracy, **moment_scores(moments), "spectrum": np.maximum(spectrum, 0).tolist()}
 
 
@@ -63,19 +70,19 @@ def embedding_scores(z: Float[np.ndarray, "N e"]) -> dict[str, float]:
 
 def host_moments(z: Float[np.ndarray, "N e"]) -> geometry.Moments:
     """Moments in float64."""
+    check_matrix("z", z)
     return geometry.update_moments(geometry.init_host_moments(z.shape[1]), z)
 
 
 def moment_scores(moments: geometry.Moments) -> dict[str, float]:
     """`embedding_scores` from moments."""
-    return {"rankme": float(geometry.rankme_from_moments(moments)), "efficiency": float(correlation_efficiency(moments))}
+    return {"rankme": float(geometry.rankme_from_moments(moments)), "efficiency": correlation_efficiency(moments)}
 
 
-@jax.jit
-def correlation_efficiency(moments: geometry.Moments) -> Array:
+def correlation_efficiency(moments: geometry.Moments) -> float:
     """Efficiency of the correlation matrix; 0 where the standard deviation of a feature is rounding beside its mean."""
-    covariance, mean = jnp.asarray(moments.scatter / moments.count), jnp.asarray(moments.mean)
-    std = jnp.sqrt(jnp.diagonal(covariance))
-    constant = jnp.any(std <= 16 * jnp.finfo(jnp.float32).eps * jnp.abs(mean))
-    scale = jnp.where(std > 0, std, 1)
-    return jnp.where(constant, 0, geometry.efficiency(covariance / (scale[:, None] * scale)))
+    covariance = np.asarray(moments.scatter) / moments.count
+    std = np.sqrt(np.diagonal(covariance))
+    if np.any(std <= 16 * np.finfo(np.float32).eps * np.abs(moments.mean)):
+        return 0.0
+    return float(efficiency(covariance / (std[:, None] * std)))

@@ -3,9 +3,11 @@
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Real
 
+from sslx.checks import check_choice
 from sslx.data import Dataset
+from sslx.evaluate._arrays import probe_arrays
 from sslx.evaluate._few_label import few_label_accuracy
 from sslx.evaluate._knn import knn_accuracy
 from sslx.evaluate._linear_probe import fit_scaler, linear_accuracy
@@ -15,17 +17,23 @@ PARTS = ("knn", "linear", "few_label")
 
 
 def evaluate(
-    train: Float[np.ndarray, "N d"], test: Float[np.ndarray, "T d"], dataset: Dataset, *, parts: tuple[str, ...] = PARTS
+    train: Real[np.ndarray, "N d"], test: Real[np.ndarray, "T d"], dataset: Dataset, *, parts: tuple[str, ...] = PARTS
 ) -> dict[str, Any]:
     """Accuracies of features of the labelled training and test images, standardised by the statistics of those training features.
 
     Returns:
         `knn_accuracy`, `linear_accuracy`, `few_label_accuracy` and `few_label_std` (by labels per class, over 10 draws), as far
         as `parts` asks for them; fractions in [0, 1], nan where a feature is not finite.
+
+    Raises:
+        ValueError, TypeError: for shapes or dtypes that do not fit, another part, fewer than 2 labelled training images or no labelled test
+            image.
     """
-    labelled, asked = dataset.train_labels >= 0, dataset.test_labels >= 0
-    scale = fit_scaler(train[labelled])
-    arrays = scale(train[labelled]), dataset.train_labels[labelled], scale(test[asked]), dataset.test_labels[asked]
+    for part in parts:
+        check_choice("parts", part, PARTS)
+    train, train_labels, test, test_labels = probe_arrays(train, dataset.train_labels, test, dataset.test_labels, min_rows=2)
+    scale = fit_scaler(train)
+    arrays = scale(train), train_labels, scale(test), test_labels
     result: dict[str, Any] = {}
     if "knn" in parts:
         result["knn_accuracy"] = knn_accuracy(*arrays)

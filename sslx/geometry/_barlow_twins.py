@@ -11,8 +11,9 @@ from jax import Array, lax
 from jaxtyping import Float
 
 from sslx.checks import check_pair, check_square
+from sslx.geometry._unit import standardise
 from sslx.linalg import rounding_share, safe_norm, safe_sqrt, symmetrise
-from sslx.moments import at_least_float32, centre, mean, second_moment, variance
+from sslx.moments import at_least_float32, second_moment
 from sslx.typing import AnyArray, AxisName, Embedding, Matrix, Scalar
 
 
@@ -55,7 +56,7 @@ def barlow_twins_efficiency(z_a: Embedding, z_b: Embedding, *, axis_name: AxisNa
     Reference: Zhang (2025), arXiv:2510.10980 (C = I is optimal); Zbontar et al. (2021), arXiv:2103.03230 (C).
     """
     check_pair("z_a", z_a, "z_b", z_b, min_rows=2)
-    a, b = _standardise(z_a, axis_name), _standardise(z_b, axis_name)
+    a, b = standardise(z_a, axis_name=axis_name), standardise(z_b, axis_name=axis_name)
     c, r = second_moment(a, b, axis_name=axis_name), second_moment(a, axis_name=axis_name)
     some_feature_is_constant = jnp.min(jnp.diagonal(r)) <= 0.5
     square = jnp.sum(r**2)
@@ -110,7 +111,7 @@ def augmentation_fisher(z_a: Embedding, z_b: Embedding, *, ridge: float = 0.0, a
     Reference: Zhang (2025), arXiv:2510.10980 (C and the average Fisher information, linked through the augmentation noise).
     """
     check_pair("z_a", z_a, "z_b", z_b, min_rows=2)
-    difference = _standardise(z_a, axis_name) - _standardise(z_b, axis_name)
+    difference = standardise(z_a, axis_name=axis_name) - standardise(z_b, axis_name=axis_name)
     noise = second_moment(difference, axis_name=axis_name) / 2
     noise += ridge * jnp.eye(noise.shape[0], dtype=noise.dtype)
     scale = lax.rsqrt(jnp.diagonal(noise))
@@ -138,7 +139,7 @@ def predictive_fisher(z_a: Embedding, z_b: Embedding, *, ridge: float = 0.0, axi
     Reference: Zhang (2025), arXiv:2510.10980, with the Gaussian conditional p(t | z) taken from the second moments.
     """
     check_pair("z_a", z_a, "z_b", z_b, min_rows=2)
-    a, b = _standardise(z_a, axis_name), _standardise(z_b, axis_name)
+    a, b = standardise(z_a, axis_name=axis_name), standardise(z_b, axis_name=axis_name)
     c = second_moment(a, b, axis_name=axis_name)
     r_a, r_b = second_moment(a, axis_name=axis_name), second_moment(b, axis_name=axis_name)
     jitter = ridge * jnp.eye(c.shape[0], dtype=c.dtype)
@@ -165,7 +166,7 @@ def data_metric_spectra(z_a: Embedding, z_b: Embedding, *, axis_name: AxisName =
         ValueError, TypeError: unless z_a and z_b are floating-point of one shape [N, d].
     """
     check_pair("z_a", z_a, "z_b", z_b, min_rows=2)
-    a, b = _standardise(z_a, axis_name), _standardise(z_b, axis_name)
+    a, b = standardise(z_a, axis_name=axis_name), standardise(z_b, axis_name=axis_name)
     r_a, r_b = second_moment(a, axis_name=axis_name), second_moment(b, axis_name=axis_name)
     whiten, empty = _whitening((r_a + r_b) / 2)
     noise = second_moment(a - b, axis_name=axis_name) / 2
@@ -179,14 +180,6 @@ def data_metric_spectra(z_a: Embedding, z_b: Embedding, *, axis_name: AxisName =
 def _distance(c: Matrix) -> Scalar:
     """||C - I||_F."""
     return safe_norm((c - jnp.eye(c.shape[0], dtype=c.dtype)).ravel())
-
-
-def _standardise(z: Embedding, axis_name: AxisName) -> Embedding:
-    """Mean 0 and variance exactly 1; a feature whose spread is rounding of its mean becomes 0."""
-    z = at_least_float32(z)
-    spread = variance(z, axis_name=axis_name)
-    varies = spread > (32 * jnp.finfo(z.dtype).eps * mean(z, axis_name=axis_name)) ** 2
-    return centre(z, axis_name=axis_name) * jnp.where(varies, lax.rsqrt(jnp.where(varies, spread, 1)), 0)
 
 
 def _whitening(r: Matrix) -> tuple[Matrix, Float[Array, " d"]]:

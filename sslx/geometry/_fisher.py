@@ -12,11 +12,12 @@ from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Float, PyTree
 
-from sslx.checks import check_floating
+from sslx.checks import check_floating, check_integer
 from sslx.collectives import pmean_if
 from sslx.moments import at_least_float32
 from sslx.typing import AxisName, Matrix, Number
@@ -42,17 +43,17 @@ def fisher_input(
         the Fisher information, in at least float32, rank <= N d.
 
     Raises:
-        ValueError, TypeError: unless x is floating-point [N, ...] and sigma > 0.
+        ValueError, TypeError: unless x is floating-point [N, ...], sigma > 0 and batch_size >= 1.
 
     Reference: Amari (1998), Natural gradient works efficiently in learning, for the Gaussian model with mean f(x).
     """
-    _check(x, sigma)
+    _check(x, sigma, batch_size)
 
     def block(x: Array) -> Array:
-        j = _jacobians(f, x)
+        j = _jacobians(f, x) / sigma
         return jnp.einsum("Ndi,Ndj->ij", j, j, precision=lax.Precision.HIGHEST)
 
-    return _average(block, x, batch_size, axis_name, sigma)
+    return _average(block, x, batch_size, axis_name)
 
 
 def fisher_output(
@@ -70,15 +71,15 @@ def fisher_output(
         the matrix [d, d], in at least float32.
 
     Raises:
-        ValueError, TypeError: unless x is floating-point [N, ...] and sigma > 0.
+        ValueError, TypeError: unless x is floating-point [N, ...], sigma > 0 and batch_size >= 1.
     """
-    _check(x, sigma)
+    _check(x, sigma, batch_size)
 
     def block(x: Array) -> Array:
-        j = _jacobians(f, x)
+        j = _jacobians(f, x) / sigma
         return jnp.einsum("Nai,Nbi->ab", j, j, precision=lax.Precision.HIGHEST)
 
-    return _average(block, x, batch_size, axis_name, sigma)
+    return _average(block, x, batch_size, axis_name)
 
 
 def fisher_parameters(
@@ -101,32 +102,32 @@ def fisher_parameters(
         the matrix [P, P], in at least float32; `fisher_parameters_operator` where P^2 numbers do not fit.
 
     Raises:
-        ValueError, TypeError: unless x is floating-point [N, ...] and sigma > 0.
+        ValueError, TypeError: unless x is floating-point [N, ...], sigma > 0 and batch_size >= 1.
 
     Reference: Martens (2014), arXiv:1412.1193 (the Fisher information is the Gauss-Newton matrix for a Gaussian output).
     """
-    _check(x, sigma)
+    _check(x, sigma, batch_size)
     flat, unravel = ravel_pytree(params)
 
     def block(x: Array) -> Array:
-        j = jax.vmap(lambda one: at_least_float32(jax.jacrev(lambda p: f(unravel(p), one))(flat)))(x)
+        j = jax.vmap(lambda one: at_least_float32(jax.jacrev(lambda p: f(unravel(p), one))(flat)))(x) / sigma
         return jnp.einsum("Ndi,Ndj->ij", j, j, precision=lax.Precision.HIGHEST)
 
-    return _average(block, x, batch_size, axis_name, sigma)
+    return _average(block, x, batch_size, axis_name)
 
 
 def fisher_input_operator(
     f: Function, x: Float[Array, "N ..."], sigma: Number, *, batch_size: int | None = None, axis_name: AxisName = None
 ) -> Function:
     """The product v -> G v with the matrix of `fisher_input`, v shaped like one input: one jvp and one vjp per input, no matrix."""
-    _check(x, sigma)
+    _check(x, sigma, batch_size)
 
     def matvec(v: Array) -> Array:
         def one(x: Array) -> Array:
             _, pullback = jax.vjp(f, x)
             return pullback(jax.jvp(f, (x,), (v.astype(x.dtype),))[1])[0]
 
-        return _average(_summed(one), x, batch_size, axis_name, sigma)
+        return _average(_summed(one, sigma), x, batch_size, axis_name)
 
     return matvec
 
@@ -135,14 +136,14 @@ def fisher_output_operator(
     f: Function, x: Float[Array, "N ..."], sigma: Number, *, batch_size: int | None = None, axis_name: AxisName = None
 ) -> Function:
     """The product u -> G u with the matrix of `fisher_output`, u [d]: one vjp and one jvp per input, no matrix."""
-    _check(x, sigma)
+    _check(x, sigma, batch_size)
 
     def matvec(u: Array) -> Array:
         def one(x: Array) -> Array:
             y, pullback = jax.vjp(f, x)
             return jax.jvp(f, (x,), pullback(u.astype(y.dtype)))[1]
 
-        return _average(_summed(one), x, batch_size, axis_name, sigma)
+        return _average(_summed(one, sigma), x, batch_size, axis_name)
 
     return matvec
 
@@ -157,7 +158,7 @@ def fisher_parameters_operator(
     axis_name: AxisName = None,
 ) -> Callable[[PyTree], PyTree]:
     """The product v -> G v with the matrix of `fisher_parameters`, v a pytree like params: one jvp and one vjp per input, no matrix."""
-    _check(x, sigma)
+    _check(x, sigma, batch_size)
 
     def matvec(v: PyTree) -> PyTree:
         def one(x: Array) -> PyTree:
@@ -165,7 +166,7 @@ def fisher_parameters_operator(
             _, pullback = jax.vjp(lambda p: f(p, x), params)
             return pullback(u)[0]
 
-        return _average(_summed(one), x, batch_size, axis_name, sigma)
+        return _average(_summed(one, sigma), x, batch_size, axis_name)
 
     return matvec
 
@@ -177,13 +178,13 @@ def _jacobians(f: Function, x: Array) -> Array:
     return at_least_float32(jax.vmap(jacobian)(x).reshape(x.shape[0], out.size, -1))
 
 
-def _summed(one: Callable[[Array], Tree]) -> Callable[[Array], Tree]:
-    """The function of a block of inputs that sums `one` over it, in at least float32."""
-    return lambda x: jax.tree.map(lambda leaf: jnp.sum(at_least_float32(leaf), axis=0), jax.vmap(one)(x))
+def _summed(one: Callable[[Array], Tree], sigma: Number) -> Callable[[Array], Tree]:
+    """The function of a block of inputs that sums `one` / sigma^2 over it, in at least float32, which need not hold sigma^2."""
+    return lambda x: jax.tree.map(lambda leaf: jnp.sum(at_least_float32(leaf) / sigma, axis=0) / sigma, jax.vmap(one)(x))
 
 
-def _average(block: Callable[[Array], Tree], x: Array, batch_size: int | None, axis_name: AxisName, sigma: Number) -> Tree:
-    """sum of `block` over the blocks of x, over N sigma^2, averaged over devices."""
+def _average(block: Callable[[Array], Tree], x: Array, batch_size: int | None, axis_name: AxisName) -> Tree:
+    """sum of `block` over the blocks of x, over N, averaged over devices."""
     n = x.shape[0]
     size = n if batch_size is None else min(batch_size, n)
     whole = n - n % size
@@ -193,12 +194,14 @@ def _average(block: Callable[[Array], Tree], x: Array, batch_size: int | None, a
         total, _ = lax.scan(lambda carry, one: (jax.tree.map(jnp.add, carry, block(one)), None), total, blocks[1:])
     if whole < n:
         total = jax.tree.map(jnp.add, total, block(x[whole:]))
-    return pmean_if(jax.tree.map(lambda leaf: leaf / (n * sigma**2), total), axis_name)
+    return pmean_if(jax.tree.map(lambda leaf: leaf / n, total), axis_name)
 
 
-def _check(x: Array, sigma: Number) -> None:
+def _check(x: Array, sigma: Number, batch_size: int | None) -> None:
     check_floating("x", x)
+    if batch_size is not None:
+        check_integer("batch_size", batch_size)
     if x.ndim < 1 or x.shape[0] < 1:
         raise ValueError(f"x must have shape [N, ...] with N >= 1, got {x.shape}; add a batch axis with x[None]")
-    if isinstance(sigma, float | int) and not sigma > 0:
+    if isinstance(sigma, float | int | np.generic) and not sigma > 0:
         raise ValueError(f"sigma must be a standard deviation > 0, got {sigma}")

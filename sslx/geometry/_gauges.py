@@ -6,8 +6,9 @@ import jax.numpy as jnp
 
 from sslx.checks import check_matrix
 from sslx.geometry._effective_dimension import effective_dimension
+from sslx.geometry._unit import centre_varying, in_own_unit, standardise
 from sslx.linalg import symmetrise
-from sslx.moments import covariance, mean, second_moment
+from sslx.moments import second_moment
 from sslx.typing import AxisName, Embedding, Matrix, Scalar
 
 
@@ -48,12 +49,9 @@ def efficiencies(z: Embedding, *, threshold: float = 1e-3, axis_name: AxisName =
     Reference: Zhang (2025), arXiv:2510.10980, for eta; the gauge is left open there.
     """
     check_matrix("z", z, min_rows=2)
-    cov = covariance(z, ddof=0, axis_name=axis_name)
-    rounding = (32 * jnp.finfo(cov.dtype).eps * mean(z, axis_name=axis_name)) ** 2
-    varies = jnp.diagonal(cov) > rounding
-    scale = jnp.where(varies, 1 / jnp.sqrt(jnp.where(varies, jnp.diagonal(cov), 1)), 0)
-    matrices = second_moment(z, axis_name=axis_name), cov, cov * scale[:, None] * scale
-    return EfficienciesByGauge(*(_by_functional(matrix, threshold) for matrix in matrices))
+    z = in_own_unit(z, axis_name=axis_name)
+    gauges = z, centre_varying(z, axis_name=axis_name), standardise(z, axis_name=axis_name)
+    return EfficienciesByGauge(*(_by_functional(second_moment(rows, axis_name=axis_name), threshold) for rows in gauges))
 
 
 def _by_functional(matrix: Matrix, threshold: float) -> Efficiencies:

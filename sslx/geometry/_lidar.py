@@ -11,9 +11,10 @@ from jaxtyping import Float
 
 from sslx.checks import check_floating
 from sslx.geometry._effective_dimension import shannon_entropy
+from sslx.geometry._unit import in_own_unit, unit_of
 from sslx.linalg import safe_shift
 from sslx.moments import at_least_float32, covariance, second_moment
-from sslx.typing import AnyArray, Scalar
+from sslx.typing import AnyArray, Number, Scalar
 
 
 def lidar(z: Float[Array, "images views d"], *, delta: float = 1e-4, eps: float = 1e-8) -> Scalar:
@@ -40,15 +41,17 @@ def lidar(z: Float[Array, "images views d"], *, delta: float = 1e-4, eps: float 
     Reference: Thilak et al. (2024), arXiv:2312.04000.
     """
     check_floating("z", z)
-    if z.ndim != 3 or z.shape[0] < 2 or z.shape[1] < 2:
+    if z.ndim != 3 or z.shape[0] < 2 or z.shape[1] < 2 or z.shape[2] < 1:
         raise ValueError(f"z must have shape [images >= 2, views >= 2, d], got {z.shape}; put the views of an image on axis 1")
     z = at_least_float32(z)
     means = jnp.mean(z, axis=1)
     residuals = (z - means[:, None]).reshape(-1, z.shape[2])
-    return lidar_from_scatter(covariance(means, ddof=0), second_moment(residuals), delta=delta, eps=eps)
+    unit = jnp.maximum(unit_of(residuals), jnp.sqrt(delta))  # of S_w and delta; that of S_b leaves p alone
+    within = second_moment(residuals / unit)
+    return lidar_from_scatter(covariance(in_own_unit(means), ddof=0), within, delta=(jnp.sqrt(delta) / unit) ** 2, eps=eps)
 
 
-def lidar_from_scatter(between: AnyArray, within: AnyArray, *, delta: float = 1e-4, eps: float = 1e-8) -> Scalar:
+def lidar_from_scatter(between: AnyArray, within: AnyArray, *, delta: Number = 1e-4, eps: float = 1e-8) -> Scalar:
     """LiDAR of S_b and S_w (without delta I), both [d, d], in their own precision (NumPy float64 too): the form for streamed moments."""
     xp = array_module(between, within)
     if xp is np:
@@ -62,8 +65,8 @@ def lidar_from_scatter(between: AnyArray, within: AnyArray, *, delta: float = 1e
     with jax.default_matmul_precision("highest"):
         whitened = whiten.T @ between @ whiten
     l = xp.maximum(xp.linalg.eigvalsh((whitened + whitened.T) / 2), 0)
-    total = jnp.asarray(xp.sum(l))
-    return jnp.exp(shannon_entropy(jnp.asarray(l) / jnp.where(total > 0, total, 1) + eps))
+    total = xp.sum(l)
+    return jnp.exp(shannon_entropy(jnp.asarray(l / xp.where(total > 0, total, 1)) + eps))
 
 
 def array_module(*arrays: AnyArray) -> Any:

@@ -4,10 +4,11 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from sslx.checks import check_matrix, check_pair
+from sslx.checks import check_integer, check_matrix, check_pair
 from sslx.collectives import all_gather_if, axis_index, pmean_if
-from sslx.linalg import l2_normalise, safe_norm
-from sslx.moments import at_least_float32, global_count, second_moment
+from sslx.geometry._unit import unit_rows
+from sslx.linalg import safe_norm
+from sslx.moments import global_count, second_moment
 from sslx.typing import AnyArray, AxisName, Embedding, Number, Scalar
 
 
@@ -20,7 +21,7 @@ def alignment(z_a: Embedding, z_b: Embedding, *, alpha: Number = 2, axis_name: A
     Reference: Wang and Isola (2020), arXiv:2005.10242.
     """
     check_pair("z_a", z_a, "z_b", z_b)
-    difference = l2_normalise(at_least_float32(z_a)) - l2_normalise(at_least_float32(z_b))
+    difference = unit_rows(z_a) - unit_rows(z_b)
     return pmean_if(jnp.mean(safe_norm(difference) ** alpha), axis_name)
 
 
@@ -39,12 +40,13 @@ def uniformity(z: Embedding, *, t: Number = 2, batch_size: int = 256, axis_name:
         the uniformity, [], between -4 t and 0 (one point); about -2 t for points spread evenly in high dimension.
 
     Raises:
-        ValueError, TypeError: unless z is a floating-point matrix of at least 2 rows.
+        ValueError, TypeError: unless z is a floating-point matrix of at least 2 rows and batch_size >= 1.
 
     Reference: Wang and Isola (2020), arXiv:2005.10242.
     """
     check_matrix("z", z, min_rows=2)
-    local = l2_normalise(at_least_float32(z))
+    check_integer("batch_size", batch_size)
+    local = unit_rows(z)
     points = all_gather_if(local, axis_name)
     squares = jnp.sum(points**2, axis=1)
     columns = jnp.arange(points.shape[0])
@@ -77,7 +79,7 @@ def uniformity_sampled(key: Array, z: Embedding, *, t: Number = 2, pairs: int = 
     key_first, key_offset = jax.random.split(key)
     first = jax.random.randint(key_first, (pairs,), 0, n)
     second = (first + jax.random.randint(key_offset, (pairs,), 1, n)) % n
-    points = l2_normalise(at_least_float32(z))
+    points = unit_rows(z)
     exponent = -t * jnp.sum((points[first] - points[second]) ** 2, axis=1)
     largest = jnp.max(exponent)
     kernel = jnp.exp(exponent - largest)
@@ -106,7 +108,7 @@ def self_cluster(z: Embedding, *, axis_name: AxisName = None) -> Scalar:
     check_matrix("z", z, min_rows=2)
     if z.shape[1] < 2:
         raise ValueError(f"z must have at least 2 columns, got shape {z.shape}; on a line every pair of unit vectors is parallel")
-    gram = second_moment(l2_normalise(at_least_float32(z)), axis_name=axis_name)
+    gram = second_moment(unit_rows(z), axis_name=axis_name)
     n, d = global_count(z, axis_name), z.shape[1]
     return self_cluster_from_moment(gram, n, d)
 

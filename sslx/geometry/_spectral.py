@@ -10,9 +10,10 @@ from jaxtyping import Float
 
 from sslx.checks import check_matrix
 from sslx.geometry._effective_dimension import effective_dimension, participation, shannon_entropy, trace_moments
+from sslx.geometry._unit import centre_varying, in_own_unit
 from sslx.linalg import rounding_share
-from sslx.moments import at_least_float32, centre, covariance, global_count
-from sslx.typing import AxisName, Embedding, Scalar
+from sslx.moments import global_count, second_moment
+from sslx.typing import AxisName, Embedding, Matrix, Scalar
 
 
 def rankme(z: Embedding, *, eps: float = 1e-7) -> Scalar:
@@ -85,7 +86,7 @@ def participation_ratio(z: Embedding, *, axis_name: AxisName = None) -> Scalar:
     Reference: Gao et al. (2017), A theory of multineuronal dimensionality, dynamics and measurement, bioRxiv 214262.
     """
     check_matrix("z", z, min_rows=2)
-    return participation(covariance(z, axis_name=axis_name))
+    return participation(_covariance(z, axis_name))
 
 
 def corrected_participation_ratio(z: Embedding, *, axis_name: AxisName = None) -> Scalar:
@@ -109,7 +110,7 @@ def corrected_participation_ratio(z: Embedding, *, axis_name: AxisName = None) -
     """
     check_matrix("z", z, min_rows=3)
     m = global_count(z, axis_name) - 1
-    a, b = trace_moments(covariance(z, axis_name=axis_name))
+    a, b = trace_moments(_covariance(z, axis_name))
     square_trace = (b - a / m) * m**2 / ((m - 1) * (m + 2))
     trace_squared = a - 2 * square_trace / m
     d = z.shape[1]
@@ -167,13 +168,19 @@ def power_law_exponent(l: Float[Array, " k"], *, first: int = 3, last: int = 100
 
 
 def _singular_values(z: Embedding) -> Float[Array, " k"]:
-    return jnp.linalg.svd(at_least_float32(z), compute_uv=False)
+    """In the unit of z: no metric depends on it."""
+    return jnp.linalg.svd(in_own_unit(z), compute_uv=False)
+
+
+def _covariance(z: Embedding, axis_name: AxisName) -> Matrix:
+    """The centred covariance up to a factor."""
+    return second_moment(centre_varying(in_own_unit(z, axis_name=axis_name), axis_name=axis_name), axis_name=axis_name)
 
 
 def _covariance_eigenvalues(z: Embedding) -> Float[Array, " k"]:
-    """Eigenvalues, falling, of the centred covariance: squared singular values, so that nothing is lost by squaring z first."""
+    """Eigenvalues, falling, of the centred covariance up to a factor: squared singular values, so that squaring z loses nothing."""
     check_matrix("z", z, min_rows=2)
-    return _singular_values(centre(z)) ** 2 / (z.shape[0] - 1)
+    return _singular_values(centre_varying(in_own_unit(z))) ** 2
 
 
 def _normalise(s: Float[Array, " k"]) -> Float[Array, " k"]:

@@ -15,6 +15,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Float, PyTree
 
 from sslx.checks import check_floating
+from sslx.geometry._unit import unit_of
 from sslx.moments import at_least_float32
 from sslx.typing import Scalar
 
@@ -71,14 +72,18 @@ def hutchinson_participation(
     _check_probes(probes)
     vectors, matvec = _flat_probes(operator, key, like, probes)
 
-    def one(v: Array) -> Array:
+    def one(v: Array) -> tuple[Array, Array]:
         product = matvec(v)
-        return jnp.stack([jnp.vdot(v, product), jnp.vdot(product, product)])
+        unit = unit_of(product)
+        return jnp.stack([jnp.vdot(v, product / unit), jnp.sum((product / unit) ** 2)]), unit
 
-    samples = lax.map(one, vectors)
+    samples, units = lax.map(one, vectors)
+    unit = unit_of(jnp.where(samples[:, 1] == 0, 0, units))  # of the products that are not zero
+    share = jnp.where(samples[:, 1] == 0, 0, units / unit)
+    samples = samples * jnp.stack([share, share**2], axis=1)
     return HutchinsonParticipation(
-        trace=_jackknife(lambda m: m[0], samples),
-        trace_square=_jackknife(lambda m: m[1], samples),
+        trace=_times(_jackknife(lambda m: m[0], samples), unit),
+        trace_square=_times(_jackknife(lambda m: m[1], samples), unit, unit),
         participation=_jackknife(lambda m: m[0] ** 2 / jnp.where(m[1] > 0, m[1], 1), samples),
     )
 
@@ -116,14 +121,15 @@ def lanczos_spectrum(
     if not 1 <= top <= steps:
         raise ValueError(f"top must lie in 1..steps, got {top} with steps {steps}; ask for fewer or take more steps")
     ritz, first, residual = lax.map(lambda v: _lanczos(matvec, v, steps), vectors)
-    positive = jnp.maximum(ritz, 0)
+    unit = unit_of(ritz)
+    positive = jnp.maximum(ritz / unit, 0)
     log = jnp.log(jnp.where(positive > 0, positive, 1))
     samples = n * jnp.stack([jnp.sum(first**2 * h, axis=1) for h in (positive, positive**2, positive * log)], axis=1)
-    best = jnp.argmin(jnp.sum(jnp.minimum(residual[:, -top:], 1e30), axis=1))  # the fewest missing values before the least error
+    best = jnp.argmin(jnp.sum(jnp.minimum(residual[:, -top:] / unit, 1e30), axis=1))  # the fewest missing values before the least error
     top_error = residual[best, -top:][::-1]
     return LanczosSpectrum(
-        trace=_jackknife(lambda m: m[0], samples),
-        trace_square=_jackknife(lambda m: m[1], samples),
+        trace=_times(_jackknife(lambda m: m[0], samples), unit),
+        trace_square=_times(_jackknife(lambda m: m[1], samples), unit, unit),
         entropy_dimension=_jackknife(_entropy_dimension, samples),
         top=jnp.where(jnp.isinf(top_error), jnp.nan, ritz[best, -top:][::-1]),
         top_error=top_error,
@@ -148,11 +154,11 @@ def _lanczos(matvec: Callable[[Array], Array], v: Array, steps: int) -> tuple[Ar
         basis, q, scale = carry
         basis = basis.at[k].set(q)
         w = matvec(q)
-        scale = jnp.maximum(scale, jnp.linalg.norm(w))
+        scale = jnp.maximum(scale, _length(w))
         alpha = jnp.vdot(q, w)
         for _ in range(2):  # once is not enough to stay orthogonal to rounding
             w = w - jnp.matmul(basis.T, jnp.matmul(basis, w, precision=HIGHEST), precision=HIGHEST)
-        beta = jnp.linalg.norm(w)
+        beta = _length(w)
         beta = jnp.where(beta <= 32 * jnp.finfo(w.dtype).eps * scale, 0, beta)
         return (basis, jnp.where(beta == 0, 0, w / jnp.where(beta == 0, 1, beta)), scale), (alpha, beta)
 
@@ -162,6 +168,19 @@ def _lanczos(matvec: Callable[[Array], Array], v: Array, steps: int) -> tuple[Ar
     ritz, vectors = jnp.linalg.eigh(tridiagonal)
     missing = jnp.sum(betas[:-1] == 0)
     return ritz, vectors[0], jnp.where(jnp.arange(steps) < missing, jnp.inf, betas[-1] * jnp.abs(vectors[-1]))
+
+
+def _length(w: Array) -> Scalar:
+    """||w||, where float32 holds it."""
+    unit = unit_of(w)
+    return unit * jnp.linalg.norm(w / unit)
+
+
+def _times(estimate: Estimate, *units: Scalar) -> Estimate:
+    """The estimate of something as many times as large."""
+    for unit in units:
+        estimate = Estimate(estimate.value * unit, estimate.error * unit)
+    return estimate
 
 
 def _flat_probes(operator: Callable[[PyTree], PyTree], key: Array, like: PyTree, probes: int) -> tuple[Array, Callable[[Array], Array]]:

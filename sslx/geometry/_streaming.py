@@ -1,7 +1,8 @@
 """Spectral metrics of more features than fit in memory, from moments collected in one pass: O(d^2) memory, any number of rows.
 
 The same functions serve two places. On the host the moments are NumPy float64: for reports. On the device they are JAX arrays of
-float32: jit-able, mergeable over devices, right to 1e-3 or so, for use inside training.
+float32: jit-able, mergeable over devices, right to 1e-3 or so, for use inside training, of features between 1e-15 and 1e15 in size, whose
+squares float32 can hold.
 
 A Gram matrix squares the condition number. It knows the square of a singular value s_k up to rounding u s_1^2, u the unit roundoff, and so
 s_k to the relative error u s_1^2 / (2 s_k^2). In float64: better than 1e-5 for s_k > 3e-6 s_1, and nothing below 2e-8 s_1. In float32:
@@ -165,7 +166,8 @@ def stream_metrics(batches: Iterable[AnyArray]) -> tuple[SpectralMetrics, Scalar
             plain = normalised = init_host_moments(z.shape[1])
         rows = np.asarray(z, np.float64)
         plain = update_moments(plain, rows)
-        normalised = update_moments(normalised, rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))
+        length = np.linalg.norm(rows, axis=1, keepdims=True)
+        normalised = update_moments(normalised, rows / np.where(length > 0, length, 1))
     if plain is None or normalised is None:
         raise ValueError("batches must hold at least one batch [n, d], got none")
     return moment_metrics(plain), self_cluster_from_moments(normalised)
@@ -173,8 +175,8 @@ def stream_metrics(batches: Iterable[AnyArray]) -> tuple[SpectralMetrics, Scalar
 
 @jax.jit
 def _rankme(second: Array, count: AnyArray) -> Scalar:
-    """RankMe from the eigenvalues of the second moment, in falling order."""
-    s = jnp.sqrt(second / jnp.where(second[0] > 0, second[0], 1))
+    """RankMe from the relative eigenvalues of the second moment, in falling order."""
+    s = jnp.sqrt(second)
     total = jnp.sum(s)
     counted = jnp.arange(len(s)) < count
     return jnp.exp(shannon_entropy(s / jnp.where(total > 0, total, 1) + 1e-7 * counted))
@@ -191,7 +193,7 @@ def _second_moment(moments: Moments) -> AnyArray:
 
 
 def _eigenvalues(a: AnyArray) -> Array:
-    """Eigenvalues in falling order, those at the level of rounding set to 0; found in the precision of `a`."""
+    """Eigenvalues over the largest, in falling order, those at the level of rounding set to 0; found in the precision of `a`."""
     xp = array_module(a)
     l = xp.linalg.eigvalsh(a)[::-1]
-    return jnp.asarray(xp.where(l <= rounding_share(a.dtype) * l[0], 0, l))
+    return jnp.asarray(xp.where(l <= rounding_share(a.dtype) * l[0], 0, l / xp.where(l[0] > 0, l[0], 1)))

@@ -69,6 +69,23 @@ def test_words():
     assert "10 points" in d.diagnose(bench.clusters(10, 0.05)(np.random.default_rng(0))[0]).sentence
 
 
+def test_rows_without_a_label_ask_no_neighbours():
+    """They are not a class; where fewer than 20 rows have a label, it is as if there were no labels."""
+    features, _ = bench.power_law(1.0)(np.random.default_rng(0))
+    labels = (features[:, 0] > 0).astype(int)
+    known = np.arange(len(labels)) % 3 == 0
+    found = d.diagnose(features, labels=np.where(known, labels, -1))
+    assert found.evidence.neighbour_accuracy == d._neighbour_accuracy(features[known], labels[known])
+    assert found.verdict == d.HEALTHY
+    for few in (np.full_like(labels, -1), np.where(np.arange(len(labels)) < 19, labels, -1)):
+        assert d.diagnose(features, labels=few).evidence == d.diagnose(features).evidence
+
+
+def test_whole_numbers_are_features():
+    features = np.round(40 * bench.power_law(1.0)(np.random.default_rng(0))[0])
+    assert d.diagnose(features.astype(int), features_b=features.astype(int)).verdict == d.diagnose(features).verdict
+
+
 def test_bad_input(without_typing_hook):
     z = np.zeros((30, 4))
     with pytest.raises(ValueError, match=r"features must have shape \[N >= 20, d >= 2\], got \(30, 2, 2\)"):
@@ -79,6 +96,8 @@ def test_bad_input(without_typing_hook):
         d.diagnose(z, labels=np.zeros(29, int))
     with pytest.raises(ValueError, match="features must be finite, got NaN or infinity"):
         d.diagnose(np.full((30, 4), np.nan))
+    with pytest.raises(ValueError, match="features_b must be finite, got NaN or infinity: the network diverged"):
+        d.diagnose(z, features_b=np.full((30, 4), np.nan))
 
 
 def test_the_order_of_the_rows_does_not_matter():

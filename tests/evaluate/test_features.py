@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from sslx.evaluate import extract, jitted, raw_pixels
 
@@ -33,3 +34,18 @@ def test_raw_pixels_of_large_images_are_means_over_squares():
 def test_raw_pixels_of_a_narrow_strip_are_not_averaged_away():
     strip = np.arange(200, dtype=np.uint8).reshape(1, 2, 100, 1)
     np.testing.assert_allclose(raw_pixels(strip), strip.reshape(1, 2, 50, 2).mean((1, 3)) / 255, rtol=1e-6)
+
+
+def test_raw_pixels_of_images_between_0_and_1_are_these():
+    np.testing.assert_allclose(raw_pixels(np.float32(IMAGES) / 255), raw_pixels(IMAGES), rtol=1e-6)
+
+
+def test_bad_input(without_typing_hook):
+    for size in (0, -1):
+        with pytest.raises(ValueError, match=f"batch_size must be an integer of at least 1, got {size}"):
+            extract(lambda _, x: x, None, IMAGES, batch_size=size)
+    for features in (raw_pixels, lambda images: extract(lambda _, x: x, None, images)):
+        with pytest.raises(ValueError, match=r"images must be at least one, got shape \(0, 4, 4, 1\)"):
+            features(IMAGES[:0])
+    with pytest.raises(ValueError, match=r"images must have shape \[N, H, W, C\], got \(11, 4, 4\); grey images have one channel"):
+        raw_pixels(IMAGES[..., 0])

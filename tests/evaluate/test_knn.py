@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
 from sslx.evaluate import knn_accuracy
@@ -32,3 +33,27 @@ def test_neighbours_by_size_of_the_training_set():
 
 def test_more_neighbours_than_images_are_all_images():
     assert knn_accuracy(TRAIN[:5], np.array([0, 0, 0, 1, 1]), TRAIN[:5], np.zeros(5, int), k=20, temperature=1e6) == 1.0
+
+
+@pytest.mark.parametrize("exponent", [-66, 66])
+def test_rows_far_from_1_have_directions(exponent):
+    """Where the squares of float32 over- or underflow; and rows of zeros stay."""
+    x = TRAIN.astype(np.float32)
+    np.testing.assert_array_equal(unit_rows(np.ldexp(x, exponent)), unit_rows(x))
+    np.testing.assert_array_equal(unit_rows(np.zeros((2, 3), np.float32)), 0)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.uint8])
+def test_unit_rows_are_found_in_float32(dtype):
+    x = np.abs(TRAIN * 60).astype(dtype) * dtype(1 if dtype == np.uint8 else 100)
+    assert unit_rows(x).dtype == np.float32
+    np.testing.assert_array_equal(unit_rows(x), unit_rows(x.astype(np.float32)))
+
+
+def test_bad_input(without_typing_hook):
+    for k in (0, -3, 2.5):
+        with pytest.raises(ValueError, match=f"k must be an integer of at least 1, got {k}"):
+            knn_accuracy(TRAIN, LABELS, TEST, TEST_LABELS, k=k)
+    for temperature in (0, -1.0, np.nan):
+        with pytest.raises(ValueError, match=f"temperature must be > 0, got {temperature}; the default is 0.1"):
+            knn_accuracy(TRAIN, LABELS, TEST, TEST_LABELS, temperature=temperature)

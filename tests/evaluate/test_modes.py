@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sslx import dynamics
+from sslx import diagnosis, dynamics
 from sslx.evaluate import eigenmodes
 
 
@@ -51,3 +51,23 @@ def test_an_embedding_of_zeros_has_modes_without_strength():
     assert not found.strength.any()
     assert not found.agreement.any()
     assert eigenmodes(zeros, zeros).gain is None
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_not_finite_has_no_modes(bad):
+    """And `sslx.diagnosis`, which asks for them first, says which view it is."""
+    z = np.random.default_rng(0).normal(size=(30, 3))
+    broken = np.where(np.arange(30)[:, None] == 3, bad, z)
+    assert np.isnan(np.stack(eigenmodes(z, broken, predictor=np.eye(3), weight_decay=0.01)[:3])).all()
+    with pytest.raises(ValueError, match="features_b must be finite, got NaN or infinity"):
+        diagnosis.judge(diagnosis.Material(z, broken))
+
+
+def test_bad_input(without_typing_hook):
+    z = np.ones((30, 3))
+    with pytest.raises(ValueError, match=r"z_a and z_b must have one shape \[N, d\], got \(30, 3\) and \(29, 3\)"):
+        eigenmodes(z, z[1:])
+    with pytest.raises(ValueError, match=r"predictor must have shape \[3, 3\], got \(4, 4\)"):
+        eigenmodes(z, z, predictor=np.eye(4))
+    with pytest.raises(ValueError, match="weight_decay must be finite and at least 0, got -1"):
+        eigenmodes(z, z, weight_decay=-1.0)

@@ -1,3 +1,6 @@
+from functools import partial
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -163,6 +166,97 @@ def test_features_that_are_not_finite_have_no_accuracy(bad):
         assert np.isnan(linear_accuracy(*arrays))
     probe = {"params": {"kernel": np.ones((6, 3)), "bias": np.zeros(3)}}
     assert np.isnan(probe_accuracy(probe, broken, labels))
+
+
+PROBES = {"knn": knn_accuracy, "linear": linear_accuracy, "few": partial(few_label_accuracy, per_class=5)}
+
+
+@pytest.mark.parametrize("probe", PROBES)
+@pytest.mark.parametrize("dtype", [np.float16, np.uint8, np.int64])
+def test_features_of_any_precision_are_judged_as_in_float32(probe, dtype):
+    """Half precision holds no square of 1,000; more columns than rows, whose basis is found first."""
+    train, labels = blobs(60, 2.0)
+    test, test_labels = blobs(45, 2.0, seed=2)
+    wide = np.random.default_rng(0).normal(size=(6, 70))
+    scale = 1000 if dtype == np.float16 else 20
+    train, test = (np.clip(np.abs(x @ wide) * scale / 4, 0, 250 * scale / 20).astype(dtype) for x in (train, test))
+    score = PROBES[probe]
+    assert score(train, labels, test, test_labels) == score(np.float32(train), labels, np.float32(test), test_labels)
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_rows_without_a_label_are_left_out_of_every_probe(probe):
+    train, labels = blobs(90, 1.0)
+    test, test_labels = blobs(60, 1.0, seed=2)
+    known, asked = np.arange(90) % 2 == 0, np.arange(60) % 3 > 0
+    found = PROBES[probe](train, np.where(known, labels, -1), test, np.where(asked, test_labels, -1))
+    assert found == PROBES[probe](train[known], labels[known], test[asked], test_labels[asked])
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_arrays_that_do_not_fit_are_told_in_one_line(probe, without_typing_hook):
+    train, labels = blobs(30, 0.3)
+    test, test_labels = blobs(12, 0.3, seed=2)
+    for change, message in (
+        ({"train_labels": labels[:, None]}, r"train_labels must have shape \(30,\), got \(30, 1\); one class per row"),
+        ({"test_labels": test_labels[:, None]}, r"test_labels must have shape \(12,\), got \(12, 1\)"),
+        ({"train_labels": labels[1:]}, r"train_labels must have shape \(30,\), got \(29,\)"),
+        ({"train_labels": np.r_[labels, labels]}, r"train_labels must have shape \(30,\), got \(60,\)"),
+        ({"test_labels": test_labels[1:]}, r"test_labels must have shape \(12,\), got \(11,\)"),
+        ({"train": train[:0], "train_labels": labels[:0]}, "train must have [12] or more rows with a label, got 0 of 0"),
+        ({"train_labels": np.full(30, -1)}, "train must have [12] or more rows with a label, got 0 of 30; labels below 0 are none"),
+        ({"test": test[:0], "test_labels": test_labels[:0]}, "test must have 1 or more rows with a label, got 0 of 0"),
+        ({"test": test[:, :5]}, "test must have 6 columns, as train, got 5"),
+        ({"train": train[:, 0]}, r"train must have shape \[N, d\], got \(30,\)"),
+    ):
+        arrays = {"train": train, "train_labels": labels, "test": test, "test_labels": test_labels} | change
+        with pytest.raises(ValueError, match=message):
+            PROBES[probe](*arrays.values())
+    with pytest.raises(TypeError, match="train_labels must be whole numbers, got dtype float64; number the classes from 0"):
+        PROBES[probe](train, labels * 1.0, test, test_labels)
+    with pytest.raises(TypeError, match="test must be real numbers, got dtype complex128"):
+        PROBES[probe](train, labels, test * 1j, test_labels)
+
+
+@pytest.mark.parametrize("per_class", [0, -1, 2.5])
+def test_a_draw_takes_whole_images(per_class, without_typing_hook):
+    train, labels = blobs(30, 0.3)
+    with pytest.raises(ValueError, match=f"per_class must be an integer of at least 1, got {per_class}"):
+        few_label_accuracy(train, labels, train, labels, per_class=per_class)
+
+
+def test_a_single_training_image_leaves_none_to_choose_the_strength_by():
+    train, labels = blobs(30, 0.3)
+    with pytest.raises(ValueError, match="train must have 2 or more rows with a label, got 1 of 1"):
+        linear_accuracy(train[:1], labels[:1], train, labels)
+
+
+def test_no_label_leaves_nothing_to_validate_by():
+    with pytest.raises(ValueError, match="labels must name the class of some image, got none among 30; labels below 0 are none"):
+        validation_split(np.full(30, -1))
+
+
+@pytest.mark.parametrize("exponent", [-66, 66])
+def test_embedding_scores_do_not_depend_on_the_unit(exponent):
+    """Nor on what JAX can hold: it may know float32 only."""
+    x = blobs(120, 0.2)[0].astype(np.float32)
+    with jax.enable_x64(False):
+        assert embedding_scores(np.ldexp(x, exponent)) == pytest.approx(embedding_scores(x), rel=1e-5)
+
+
+def test_bad_input(without_typing_hook):
+    x, labels = blobs(30, 0.2)
+    with pytest.raises(ValueError, match="parts must be one of 'knn', 'linear', 'few_label', got 'nearest'"):
+        evaluate(x, x, dataset_of(labels, labels), parts=("nearest",))
+    with pytest.raises(ValueError, match=r"z must have shape \[N, d\], got \(30,\)"):
+        embedding_scores(x[:, 0])
+
+
+def test_what_is_not_finite_is_watched_as_nan():
+    x, labels = blobs(120, 0.2)
+    x[3, 2] = np.nan
+    record = monitor(x, x, labels, 20)
+    assert np.isnan([record["validation_accuracy"], record["rankme"], record["efficiency"], *record["spectrum"]]).all()
 
 
 def test_the_scaler_knows_large_half_precision_and_constant_features():

@@ -91,6 +91,22 @@ def test_nan_stays_nan():
     assert all(np.isnan(part).any() for part in every_result(z_a, z_b))
 
 
+@jax.jit
+def _all(z_a, z_b):
+    fishers = geometry.augmentation_fisher(z_a, z_b), geometry.predictive_fisher(z_a, z_b)
+    return geometry.barlow_twins_efficiency(z_a, z_b), *fishers, geometry.data_metric_spectra(z_a, z_b)
+
+
+@pytest.mark.parametrize("exponent", [-66, 66])
+def test_nothing_depends_on_the_units_of_the_features(exponent):
+    """Not even where their squares leave float32."""
+    z_a = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+    z_b = z_a + np.random.default_rng(1).normal(size=(60, 4)).astype(np.float32)
+    scaled = _all(np.ldexp(z_a, exponent), np.ldexp(z_b, [exponent, 0, 0, exponent]))
+    for got, wanted in zip(jax.tree.leaves(scaled), jax.tree.leaves(_all(z_a, z_b)), strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
+
+
 def test_bad_input(without_typing_hook):
     with pytest.raises(ValueError, match=r"z_a and z_b must have one shape \[N, d\], got \(4, 3\) and \(4, 2\)"):
         geometry.barlow_twins_efficiency(jnp.ones((4, 3)), jnp.ones((4, 2)))

@@ -136,9 +136,36 @@ def test_products_are_defined_for_the_parameters_of_a_resnet18():
     assert sum(leaf.size for leaf in jax.tree.leaves(found)) > 11e6
 
 
+@pytest.mark.parametrize("exponent", [-66, 66])
+def test_noise_and_slopes_whose_squares_leave_float32(exponent):
+    """The information of f / c with noise sigma / c is that of f with sigma."""
+    x, c = jnp.eye(3, dtype=jnp.float32), 2.0**exponent
+    for fisher in (geometry.fisher_input, geometry.fisher_output):
+        np.testing.assert_allclose(fisher(lambda x: c * x, x, c), np.eye(3), rtol=1e-6)
+    product = geometry.fisher_input_operator(lambda x: x, x, c)(c * x[0])
+    np.testing.assert_allclose(product, [1 / c, 0, 0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("batch_size", [0, -2])
+def test_batches_have_at_least_one_input(batch_size, without_typing_hook):
+    f, x = lambda *arguments: arguments[-1], jnp.ones((2, 3))
+    for fisher, arguments in (
+        (geometry.fisher_input, (x, 1.0)),
+        (geometry.fisher_output, (x, 1.0)),
+        (geometry.fisher_parameters, (x[0], x, 1.0)),
+        (geometry.fisher_input_operator, (x, 1.0)),
+        (geometry.fisher_output_operator, (x, 1.0)),
+        (geometry.fisher_parameters_operator, (x[0], x, 1.0)),
+    ):
+        with pytest.raises(ValueError, match=f"batch_size must be an integer of at least 1, got {batch_size}"):
+            fisher(f, *arguments, batch_size=batch_size)
+
+
 def test_bad_input(without_typing_hook):
     with pytest.raises(ValueError, match="sigma must be a standard deviation > 0, got 0"):
         geometry.fisher_input(lambda x: x, jnp.ones((2, 3)), 0)
+    with pytest.raises(ValueError, match=r"sigma must be a standard deviation > 0, got 0\.0"):
+        geometry.fisher_input(lambda x: x, jnp.ones((2, 3)), np.float32(0))
     with pytest.raises(TypeError, match="x must be floating-point, got dtype int"):
         geometry.fisher_output_operator(lambda x: x, jnp.ones((2, 3), int), 1.0)
     with pytest.raises(ValueError, match=r"x must have shape \[N, ...\] with N >= 1, got \(\); add a batch axis"):

@@ -31,6 +31,14 @@ def test_what_each_gauge_ignores(z):
     assert float(rescaled.centred.participation) < 0.9 * float(plain.centred.participation)
 
 
+@pytest.mark.parametrize("exponent", [-66, 66])
+def test_no_gauge_depends_on_the_unit_and_the_standardised_one_not_on_those_of_the_features(z, exponent):
+    z = z.astype(np.float32)
+    plain, scaled, mixed = by_gauge(z), by_gauge(np.ldexp(z, exponent)), by_gauge(np.ldexp(z, [0, exponent, 0, 0, 0]))
+    np.testing.assert_allclose(scaled, plain, rtol=1e-5)
+    np.testing.assert_allclose(mixed.standardised, plain.standardised, rtol=1e-5)
+
+
 def test_split_batch_and_collapse(z):
     split = jax.jit(jax.vmap(lambda part: geometry.efficiencies(part, axis_name="i"), axis_name="i"))(z.reshape(4, 15, 5))
     for got, wanted in zip(jax.tree.leaves(split), jax.tree.leaves(by_gauge(z)), strict=True):

@@ -30,6 +30,15 @@ def test_lidar_is_its_definition():
     np.testing.assert_allclose(lidar(np.float32(z)), _lidar(z), rtol=1e-4)
 
 
+@pytest.mark.parametrize("exponent", [-66, 66])
+def test_far_from_the_unit_of_delta(exponent):
+    """Features much smaller than delta, or much larger, whose squares float32 does not hold."""
+    z = np.random.default_rng(0).normal(size=(30, 4, 6)).astype(np.float32) * np.float32([3, 2, 1, 1, 0.5, 0.1])
+    scaled = np.ldexp(z, exponent)
+    np.testing.assert_allclose(lidar(scaled), _lidar(scaled.astype(np.float64)), rtol=1e-4)
+    np.testing.assert_allclose(lidar(scaled, delta=0.0), lidar(z, delta=0.0), rtol=1e-5)
+
+
 def test_lidar_of_identical_images_and_of_zeros():
     views = np.random.default_rng(1).normal(size=(1, 5, 4))
     for z in (np.repeat(views, 6, axis=0), np.zeros((6, 5, 4))):
@@ -65,3 +74,5 @@ def test_nan_stays_nan():
 def test_bad_input(without_typing_hook):
     with pytest.raises(ValueError, match=r"z must have shape \[images >= 2, views >= 2, d\], got \(6, 4\)"):
         geometry.lidar(jnp.ones((6, 4)))
+    with pytest.raises(ValueError, match=r"z must have shape \[images >= 2, views >= 2, d\], got \(6, 4, 0\)"):
+        geometry.lidar(jnp.ones((6, 4, 0)))

@@ -64,6 +64,19 @@ def test_gradients_are_finite_at_collapse():
             assert np.isfinite(gradient).all()
 
 
+@jax.jit
+def _of_directions(a, b):
+    sampled = geometry.uniformity_sampled(jax.random.key(0), a, pairs=50)
+    return geometry.alignment(a, b), geometry.uniformity(a), geometry.self_cluster(a), *sampled
+
+
+@pytest.mark.parametrize("exponent", [-66, 66])
+def test_only_directions_count(exponent):
+    """Also where the squares of the rows leave float32."""
+    a, b = np.float32(_sphere(20, 5)), np.float32(_sphere(20, 5, seed=1))
+    np.testing.assert_allclose(_of_directions(np.ldexp(a, exponent), np.ldexp(b, -exponent)), _of_directions(a, b), rtol=1e-5)
+
+
 def test_sampled_uniformity_covers_the_exact_value():
     @jax.jit
     def sampled_and_exact(z):
@@ -116,6 +129,8 @@ def test_bad_input(without_typing_hook):
         geometry.alignment(jnp.ones((4, 3)), jnp.ones((5, 3)))
     with pytest.raises(ValueError, match=r"z must have at least 2 rows .*got shape \(1, 3\)"):
         geometry.uniformity(jnp.ones((1, 3)))
+    with pytest.raises(ValueError, match="batch_size must be an integer of at least 1, got 0"):
+        geometry.uniformity(jnp.ones((4, 3)), batch_size=0)
     with pytest.raises(ValueError, match=r"z must have at least 2 columns, got shape \(5, 1\)"):
         geometry.self_cluster(jnp.ones((5, 1)))
     with pytest.raises(ValueError, match="pairs must be at least 2, got 1"):

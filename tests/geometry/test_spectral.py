@@ -68,6 +68,21 @@ def test_nan_stays_nan():
     assert np.isnan(list(_all_metrics(z).values())).all()
 
 
+@pytest.mark.parametrize("exponent", [-66, 66])
+def test_metrics_do_not_depend_on_the_unit(exponent):
+    """Not even where the squares of the features leave float32."""
+    z = _features(40, 12).astype(np.float32)
+    plain, scaled = _all_metrics(z), _all_metrics(np.ldexp(z, exponent))
+    for name, value in plain.items():
+        np.testing.assert_allclose(scaled[name], value, rtol=1e-5, err_msg=name)
+
+
+def test_rows_that_are_equal_but_for_the_rounding_of_their_mean_fill_no_dimension():
+    equal = _all_metrics(np.tile(np.float32(0.1) * np.arange(1, 13, dtype=np.float32), (40, 1)))
+    assert [float(equal[name]) for name in DIMENSIONS[2:]] == [0, 0, 0]
+    assert equal["condition_number"] == np.inf
+
+
 @jax.jit
 def _gradients(z):
     return [jax.grad(metric)(z) for metric in (geometry.rankme, geometry.participation_ratio)]

@@ -88,6 +88,23 @@ def test_degenerate_and_zero_operators():
     np.testing.assert_array_equal([found.top_error[1] for found in (identity, zero)], np.inf)
 
 
+@jax.jit
+def _scaled_operator(c):
+    g, key, like = _matrix(1.0, n=8).astype(jnp.float32), jax.random.key(0), jnp.zeros(8, jnp.float32)
+    found = geometry.lanczos_spectrum(lambda v: c * (g @ v), key, like, steps=5, probes=4, top=2)
+    return geometry.hutchinson_participation(lambda v: c * (g @ v), key, like, probes=4), found
+
+
+@pytest.mark.parametrize("exponent", [-66, 66])
+def test_operators_whose_square_leaves_float32(exponent):
+    (trace, _, participation), spectrum = jax.device_get(_scaled_operator(np.float32(1)))
+    (scaled_trace, _, scaled_participation), scaled = jax.device_get(_scaled_operator(np.ldexp(np.float32(1), exponent)))
+    np.testing.assert_allclose(scaled_participation, participation, rtol=1e-5)
+    np.testing.assert_allclose(scaled.entropy_dimension, spectrum.entropy_dimension, rtol=1e-4)
+    for got, wanted in ((scaled_trace, trace), (scaled.trace, spectrum.trace), (scaled.top, spectrum.top)):
+        np.testing.assert_allclose(np.ldexp(got, -exponent), wanted, rtol=1e-4)
+
+
 def test_probe_that_misses_an_eigenvalue_is_passed_over():
     """Of eigenvalues 4, 1, 1 a probe along the first sees one only, others see two; a third distinct one there is not."""
     g, key = jnp.eye(3) + 1, jax.random.key(8)

@@ -95,6 +95,18 @@ def test_lidar_from_moments():
     np.testing.assert_allclose(geometry.lidar_from_moments(between, within), jax.jit(geometry.lidar)(z), rtol=1e-9)
 
 
+@pytest.mark.parametrize("exponent", [-66, 66])
+def test_the_host_form_does_not_depend_on_the_unit(exponent):
+    """Nor on what JAX can hold: it may know float32 only."""
+    z = _features(256, 24, 0.5)
+    with jax.enable_x64(False):
+        plain, scaled = (jax.tree.leaves(geometry.stream_metrics([x])) for x in (z, np.ldexp(z, exponent)))
+        moments = [geometry.update_moments(geometry.init_host_moments(24), np.ldexp(x, exponent)) for x in (z, z[::-2] - z[::2])]
+        lidar = geometry.lidar_from_moments(*moments, delta=0.0)
+    np.testing.assert_allclose(scaled, plain, rtol=1e-5)
+    assert 1.1 < lidar < 24
+
+
 def test_collapsed_moments():
     metrics, clustering = geometry.stream_metrics([np.ones((9, 6), np.float32)])
     np.testing.assert_allclose(metrics.rankme, 1, rtol=1e-4)
