@@ -1,9 +1,10 @@
 """Checks at the public boundary: each failure is one line that says what came, what was wanted and the remedy.
 
-They look at shapes and dtypes only, so they cost nothing after tracing.
+They look at shapes, dtypes and plain numbers only, so they cost nothing after tracing; a hyper-parameter that is an array passes unseen.
 """
 
-from numbers import Integral
+import math
+from numbers import Integral, Real
 
 import jax.numpy as jnp
 
@@ -68,3 +69,15 @@ def check_integer(name: str, value: int, *, minimum: int = 1) -> None:
     """Raise ValueError unless `value` is an integer of at least `minimum`."""
     if not isinstance(value, Integral) or value < minimum:
         raise ValueError(f"{name} must be an integer of at least {minimum}, got {value!r}")
+
+
+def check_range(name: str, value: object, high: float = math.inf) -> None:
+    """Raise ValueError unless a number lies in [0, high]."""
+    if isinstance(value, Real) and not 0 <= float(value) <= high:
+        raise ValueError(f"{name} must be {f'between 0 and {high:g}' if high < math.inf else 'at least 0'}, got {value}")
+
+
+def check_positive(name: str, value: object) -> None:
+    """Raise ValueError unless a number is above 0."""
+    if isinstance(value, Real) and not float(value) > 0:
+        raise ValueError(f"{name} must be above 0, got {value}")

@@ -6,7 +6,7 @@ d embedding width. A predictor acts as p = z @ W_P and is a constant of the loss
 import jax.numpy as jnp
 from jax import lax
 
-from sslx.checks import check_choice, check_matrix, check_square
+from sslx.checks import check_choice, check_matrix, check_range, check_square
 from sslx.linalg import largest_eigenvalue, square_root, symmetrise
 from sslx.moments import at_least_float32, second_moment
 from sslx.typing import AxisName, Embedding, Matrix, Number
@@ -25,13 +25,14 @@ def correlation_update(corr: Matrix, z: Embedding, *, decay: Number, axis_name: 
         The new correlation, [d, d], in at least float32.
 
     Raises:
-        ValueError: unless the shapes are [d, d] and [N, d].
+        ValueError: unless the shapes are [d, d] and [N, d] and decay is in [0, 1].
         TypeError: unless both are floating-point arrays.
 
     Reference: Tian, Chen, Ganguli, "Understanding Self-Supervised Learning Dynamics without Contrastive Pairs", 2021, arXiv 2102.06810.
     """
     check_matrix("z", z)
     check_square("corr", corr, z.shape[1])
+    check_range("decay", decay, 1.0)
     return lax.stop_gradient(decay * at_least_float32(corr) + (1 - decay) * second_moment(z, axis_name=axis_name))
 
 
@@ -52,12 +53,14 @@ def directpred(corr: Matrix, *, alpha: Number = 0.5, eps: Number = 0.0, normaliz
         W_P, [d, d], symmetric, in at least float32.
 
     Raises:
-        ValueError: unless `corr` is square.
+        ValueError: unless `corr` is square, alpha >= 0 and eps >= 0.
         TypeError: unless `corr` is a floating-point array.
 
     Reference: Tian, Chen, Ganguli, 2021, arXiv 2102.06810; eps inside the power as in Halvagal, Laborieux, Zenke, 2023, arXiv 2212.04858.
     """
     check_square("corr", corr)
+    check_range("alpha", alpha)
+    check_range("eps", eps)
     corr = symmetrise(lax.stop_gradient(at_least_float32(corr)))
     largest = jnp.max(jnp.abs(corr))
     scale = jnp.where(largest == 0, 1.0, largest)  # a shrinking correlation must not lose its digits in the decomposition
@@ -85,13 +88,14 @@ def directpred_by_products(corr: Matrix, *, alpha: float = 0.5, eps: Number = 0.
         W_P, [d, d], symmetric, in at least float32; the identity for a zero correlation.
 
     Raises:
-        ValueError: unless `corr` is square and alpha is 0.5 or 1.
+        ValueError: unless `corr` is square, alpha is 0.5 or 1 and eps >= 0.
         TypeError: unless `corr` is a floating-point array.
 
     Reference: Tian, Chen, Ganguli, 2021, arXiv 2102.06810; the root as `linalg.square_root` has it (Higham, 2008).
     """
     check_square("corr", corr)
     check_choice("alpha", alpha, (0.5, 1.0))
+    check_range("eps", eps)
     corr = symmetrise(lax.stop_gradient(at_least_float32(corr)))
     largest = jnp.max(jnp.abs(corr))
     corr = corr / jnp.where(largest == 0, 1.0, largest)
@@ -113,7 +117,7 @@ def directcopy(corr: Matrix, *, eps: Number = 0.25, normalize: bool = True) -> M
         W_P, [d, d], in at least float32; the identity for a zero correlation.
 
     Raises:
-        ValueError: unless `corr` is square.
+        ValueError: unless `corr` is square and eps >= 0.
         TypeError: unless `corr` is a floating-point array.
 
     Reference: Wang, Chen, Du, Tian, "Towards Demystifying Representation Learning with Non-contrastive SSL", 2021, arXiv 2110.04947.

@@ -97,6 +97,11 @@ def test_correlation_is_that_of_all_devices(count):
         (lambda: directpred(jnp.eye(2, dtype=int)), TypeError, "corr must be floating-point, got dtype int64"),
         (lambda: directpred_by_products(jnp.eye(2), alpha=0.3), ValueError, r"alpha must be one of 0.5, 1.0, got 0.3"),
         (lambda: correlation_update(jnp.eye(3), jnp.ones((4, 2)), decay=0.5), ValueError, r"corr must have shape \[2, 2\], got \(3, 3\)"),
+        (lambda: directpred(jnp.eye(2), eps=-2.0), ValueError, "eps must be at least 0, got -2.0"),
+        (lambda: directpred(jnp.eye(2), alpha=-1.0), ValueError, "alpha must be at least 0, got -1.0"),
+        (lambda: directpred_by_products(jnp.eye(2), eps=-2.0), ValueError, "eps must be at least 0, got -2.0"),
+        (lambda: directcopy(jnp.eye(2), eps=-2.0), ValueError, "eps must be at least 0, got -2.0"),
+        (lambda: correlation_update(jnp.eye(2), jnp.ones((4, 2)), decay=2.0), ValueError, "decay must be between 0 and 1, got 2.0"),
     ],
 )
 def test_bad_input(call, error, message):

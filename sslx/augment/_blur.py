@@ -6,7 +6,7 @@ from jax import Array
 from jaxtyping import Float
 
 from sslx.augment._crop import separable
-from sslx.augment._views import Images
+from sslx.augment._views import Images, check_images
 
 
 def gaussian_blur(images: Images, sigmas: Float[Array, " N"], *, radius: int) -> Images:
@@ -24,8 +24,10 @@ def gaussian_blur(images: Images, sigmas: Float[Array, " N"], *, radius: int) ->
         Images of the same shape and dtype.
 
     Raises:
+        TypeError: the images are not floating-point.
         ValueError: the radius does not fit into the image.
     """
+    check_images(images)
     _, height, width, _ = images.shape
     if not 0 <= radius < min(height, width):
         raise ValueError(f"radius must lie in [0, {min(height, width) - 1}] for {height}x{width} images, got {radius}")

@@ -2,7 +2,8 @@
 
 All follow the float versions of torchvision's functions of the same name: a blend f x + (1 - f) y is clipped to [0, 1], grey is
 0.2989 R + 0.587 G + 0.114 B, hue turns by a fraction of the circle, solarising inverts what is at or above the threshold. A
-factor has one value per image, [N]. The arithmetic is in at least float32, the result in the dtype of the images.
+factor has one value per image, [N]. The arithmetic is in at least float32, the result in the dtype of the images. Images
+that are not floating-point are refused with a TypeError, grey ones with a ValueError where the map needs RGB.
 """
 
 from typing import NamedTuple, TypeAlias
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jaxtyping import Bool, Float, Int
 
-from sslx.augment._views import Images
+from sslx.augment._views import Images, check_images
 from sslx.moments import at_least_float32
 
 Factor: TypeAlias = Float[Array, " N"]
@@ -21,12 +22,14 @@ GREY = (0.2989, 0.587, 0.114)
 
 def luma(images: Images) -> Float[Array, "N H W 1"]:
     """Grey level 0.2989 R + 0.587 G + 0.114 B."""
+    check_images(images, coloured=True)
     red, green, blue = (weight * at_least_float32(images[..., c : c + 1]) for c, weight in enumerate(GREY))
     return red + green + blue
 
 
 def blend(images: Images, other: Array, factor: Factor) -> Images:
     """f images + (1 - f) other, clipped to [0, 1]."""
+    check_images(images)
     f = factor[:, None, None, None]
     return jnp.clip(f * at_least_float32(images) + (1 - f) * other, 0, 1).astype(images.dtype)
 
@@ -38,6 +41,7 @@ def brightness(images: Images, factor: Factor) -> Images:
 
 def contrast(images: Images, factor: Factor) -> Images:
     """Blend with the mean grey level of the image: 0 is uniform grey, 1 the image."""
+    check_images(images, coloured=True)
     n, height, width, _ = images.shape
     weights = jnp.tile(jnp.array(GREY), height * width) / (height * width)
     mean = jnp.dot(at_least_float32(images).reshape(n, -1), weights, precision=lax.Precision.HIGHEST)
@@ -54,6 +58,7 @@ def hue(images: Images, turn: Factor) -> Images:
 
     With h the hue in sixths of a turn, channel n (5, 3, 1 for R, G, B) becomes V - c clip(min(k, 4 - k), 0, 1), k = n + h mod 6.
     """
+    check_images(images, coloured=True)
     rgb = at_least_float32(images)
     red, green, blue = rgb[..., 0], rgb[..., 1], rgb[..., 2]
     top = jnp.maximum(jnp.maximum(red, green), blue)
@@ -73,6 +78,7 @@ def grayscale(images: Images, where: Bool[Array, " N"]) -> Images:
 
 def solarize(images: Images, threshold: Factor) -> Images:
     """1 - x where x is at or above the threshold; a threshold above 1 leaves the image as it is."""
+    check_images(images)
     return jnp.where(images >= threshold[:, None, None, None], 1 - images, images)
 
 

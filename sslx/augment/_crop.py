@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jaxtyping import Bool, Float, Key
 
-from sslx.augment._views import Images
+from sslx.augment._views import Images, check_images
 from sslx.checks import check_choice
 
 ATTEMPTS = 10
@@ -47,7 +47,14 @@ def crop_boxes(
     The area is uniform in `scale` times that of the image, the logarithm of width / height uniform between those of `ratio`,
     both sides rounded to whole pixels; the position is uniform among those that fit. Where ten attempts give no box that
     fits, it is the largest central one whose shape lies within `ratio`.
+
+    Raises:
+        ValueError: unless 0 < scale[0] <= scale[1] and 0 < ratio[0] <= ratio[1].
     """
+    if not 0 < scale[0] <= scale[1]:
+        raise ValueError(f"scale must be a range (low, high) of numbers above 0, got {scale}; (0.08, 1.0) is the default")
+    if not 0 < ratio[0] <= ratio[1]:
+        raise ValueError(f"ratio must be a range (low, high) of numbers above 0, got {ratio}; (3 / 4, 4 / 3) is the default")
     aspect = min(max(width / height, ratio[0]), ratio[1])
     central_height, central_width = min(height, max(1, round(width / aspect))), min(width, max(1, round(height * aspect)))
     central = jnp.array([(height - central_height) // 2, (width - central_width) // 2, central_height, central_width], jnp.float32)
@@ -99,7 +106,12 @@ def resized_crop(
 
     Returns:
         Images [N, h, w, C] of the same dtype.
+
+    Raises:
+        TypeError: the images are not floating-point.
+        ValueError: they are not [N, H, W, C], or the interpolation is unknown.
     """
+    check_images(images)
     _, height, width, _ = images.shape
     top, left, rows, columns = boxes.astype(jnp.float32).T
     down = resize_matrices(top, rows, height, size[0], interpolation)

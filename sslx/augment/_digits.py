@@ -8,7 +8,7 @@ from jax import Array
 from jaxtyping import Float, Key
 
 from sslx.augment._geometry import affine
-from sslx.augment._views import Images, Index, example_keys
+from sslx.augment._views import Images, Index, check_batch, example_keys
 
 KNOTS = 4  # the elastic field is drawn on KNOTS x KNOTS points
 
@@ -44,7 +44,12 @@ def digits_view(
 
     Returns:
         Images of the same shape and dtype; gain and noise may lead out of [0, 1].
+
+    Raises:
+        TypeError: the images are not floating-point.
+        ValueError: the shapes are not [N, H, W, C] and [N].
     """
+    check_batch(images, index)
     _, height, width, channels = images.shape
     ranges = jnp.array([math.radians(rotation), log_scale, shear, shift, shift, gain, gamma], jnp.float32)
     pixels = height * width * channels

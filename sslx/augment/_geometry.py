@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jaxtyping import Float
 
-from sslx.augment._views import Images
+from sslx.augment._views import Images, check_images
 from sslx.moments import at_least_float32
 
 
@@ -18,6 +18,7 @@ def warp(images: Images, coordinates: Float[Array, "N P 2"]) -> Float[Array, "N 
     out[p] = sum_ij tent(row_p - i) tent(column_p - j) image[i, j] with tent(u) = max(0, 1 - |u|): four gathers from the image
     framed in zeros.
     """
+    check_images(images)
     n, height, width, channels = images.shape
     framed = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0))).reshape(n, -1, channels)
     corner = jnp.floor(coordinates)
@@ -49,7 +50,12 @@ def affine(
 
     Returns:
         Images of the same shape and dtype.
+
+    Raises:
+        TypeError: the images are not floating-point.
+        ValueError: they are not [N, H, W, C].
     """
+    check_images(images)
     n, height, width, channels = images.shape
     centre = jnp.array([(height - 1) / 2, (width - 1) / 2])
     grid = jnp.stack(jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij"), -1).reshape(-1, 2) - centre

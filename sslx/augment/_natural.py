@@ -13,7 +13,8 @@ from jaxtyping import Float, Key
 from sslx.augment import _colour as colour
 from sslx.augment._blur import gaussian_blur
 from sslx.augment._crop import crop_boxes, resized_crop
-from sslx.augment._views import Images, Index, example_keys
+from sslx.augment._views import Images, Index, check_batch, check_images, example_keys
+from sslx.checks import check_integer
 
 
 def natural_view(
@@ -71,11 +72,13 @@ def natural_view(
         Images [N, size, size, 3] of the same dtype; in [0, 1] unless normalised.
 
     Raises:
-        ValueError: the images are not RGB.
+        TypeError: the images are not floating-point.
+        ValueError: the images are not RGB, index is not [N], size is not a positive integer, or scale or ratio is not a range.
     """
-    _, height, width, channels = images.shape
-    if channels != 3:
-        raise ValueError(f"images must be RGB, [N, H, W, 3], got {images.shape}; repeat a grey channel with jnp.repeat(images, 3, -1)")
+    check_batch(images, index, coloured=True)
+    if size is not None:
+        check_integer("size", size)
+    _, height, width, _ = images.shape
     order_key, batch_key = jax.random.split(key)
     crop, shade, coins = jnp.moveaxis(jax.vmap(lambda k: jax.random.split(k, 3))(example_keys(batch_key, index)), 1, 0)
     flips, greys, blurs, sigmas, solarized = jax.vmap(lambda k: jax.random.uniform(k, (5,), jnp.float32))(coins).T
@@ -99,7 +102,8 @@ def natural_view(
 
 
 def normalise(images: Images, mean: tuple[float, ...] | None, std: tuple[float, ...] | None) -> Images:
-    """(x - mean) / std per channel; None leaves that part out."""
+    """(x - mean) / std per channel; None leaves that part out. TypeError unless the images are floating-point."""
+    check_images(images)
     if mean is not None:
         images = images - jnp.array(mean, images.dtype)
     return images if std is None else images / jnp.array(std, images.dtype)

@@ -48,14 +48,19 @@ def barlow_twins(gamma: ArrayLike) -> EigenFlow:
     def solution(t: ArrayLike, s0: ArrayLike) -> Array:
         t, s0 = floating(t, s0)
         t = bounded(t)[..., None]
-        shrunk = jnp.exp(-4 * size * t)
-        start, decay = jnp.where(learnable, shrunk, 1.0), jnp.where(learnable, 1.0, shrunk)
+        past = t < 0
+        span = jnp.where(past, -t, t)
+        shrunk = jnp.exp(-4 * size * span)
+        start, decay = jnp.where(learnable ^ past, shrunk, 1.0), jnp.where(learnable ^ past, 1.0, shrunk)
         still = s0 == 0
         longest = jnp.maximum(jnp.maximum(start, jnp.abs(s0)), jnp.finfo(s0.dtype).tiny)
         scaled = lax.stop_gradient(s0 / longest)  # any factor would do that keeps both terms in range
-        square = (start * scaled / jnp.where(still, 1.0, s0)) ** 2 - size * jnp.expm1(-8 * size * t) * scaled**2
+        pull = jnp.where(past, -size, size) * jnp.expm1(-8 * size * span)
+        square = (start * scaled / jnp.where(still, 1.0, s0)) ** 2 - pull * scaled**2
+        gone = square <= 0
         linear = s0 * jnp.exp(jnp.minimum(4 * gamma * t, jnp.log(jnp.finfo(t.dtype).max) - 1))
-        return jnp.where(still, linear, scaled * decay / jnp.sqrt(jnp.where(still, 1.0, square)))
+        moved = jnp.where(gone, jnp.copysign(jnp.inf, s0), scaled * decay / jnp.sqrt(jnp.where(gone | still, 1.0, square)))
+        return jnp.where(still, linear, moved)
 
     def invariant(t: ArrayLike, s: ArrayLike) -> Array:
         t, s = floating(t, s)

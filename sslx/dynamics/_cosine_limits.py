@@ -11,8 +11,8 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from sslx.dynamics._cosine import check_parameters, conserving_flow, rescaled
-from sslx.dynamics._flow import EigenFlow, bounded, decoupled_solution, floating
-from sslx.dynamics._laws import by_bisection
+from sslx.dynamics._flow import EigenFlow, bounded, decoupled_solution, floating, grown
+from sslx.dynamics._laws import by_bisection, infinite
 
 _POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 
@@ -70,7 +70,7 @@ def cosine_linearised(*, alpha: float = 0.5) -> EigenFlow:
     def solution(t: ArrayLike, s0: ArrayLike) -> Array:
         t, s0 = floating(t, s0)
         mean, r = rate(s0)
-        return mean + (s0 - mean) * jnp.exp(-r * t[..., None])
+        return mean + grown(s0 - mean, -r * t[..., None])
 
     return conserving_flow(drift, 1.0, 0.0)._replace(solution=solution)
 
@@ -123,7 +123,7 @@ def _pair_flow(alpha: float, power: float) -> EigenFlow:
         """Int dl/closing from `ratio` up to `start`: the logarithm near l = 0 in closed form, the smooth rest by Gauss's rule."""
         return jnp.log(start / ratio) / alpha + _gauss(lambda l: 1 / closing(l) - 1 / (alpha * l), ratio, start)
 
-    law = decoupled_solution(lambda l: -closing(l), by_bisection(lambda l: -closing(l), elapsed, jnp.zeros_like))
+    law = decoupled_solution(lambda l: -closing(l), by_bisection(lambda l: -closing(l), elapsed, jnp.zeros_like, infinite))
 
     def solution(t: ArrayLike, s0: ArrayLike) -> Array:
         t, s0 = floating(t, s0)

@@ -15,7 +15,7 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from sslx.dynamics._flow import EigenFlow, decoupled_solution, floating
+from sslx.dynamics._flow import EigenFlow, bounded, decoupled_solution, floating, grown
 from sslx.dynamics._laws import eigen_flow, hyperbolic, logistic, quadratic_bracket
 
 Noise = tuple[float, float]
@@ -124,7 +124,7 @@ def euclidean_no_predictor(*, noise: Noise = (0.0, 0.0), stop_gradient: bool = T
         return jnp.where(level == s0, 0.0, jnp.where(falls, time, jnp.inf))
 
     def solve(t, s0):
-        return s0 * (jnp.exp(-rate * t) if rate else jnp.ones_like(t))
+        return grown(s0, -rate * bounded(t))
 
     return EigenFlow(velocity, decoupled_solution(velocity, solve), invariant, fixed_points, arrival)
 

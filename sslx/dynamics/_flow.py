@@ -21,7 +21,7 @@ class EigenFlow(NamedTuple):
     velocity: Callable[[Array], Array]
     """`velocity(lam[..., M]) -> [..., M]`"""
     solution: Callable[[ArrayLike, Array], Array] | None = None
-    """`solution(t[...], lam0[M]) -> [..., M]`, inf after a blow-up"""
+    """`solution(t[...], lam0[M]) -> [..., M]`; a finite t < 0 is a time before the start; inf beyond a blow-up, on either side"""
     invariant: Callable[[ArrayLike, Array], Array] | None = None
     """`invariant(t[...], lam[..., M]) -> [...]`, constant along a trajectory"""
     fixed_points: Callable[[Array], Array] | None = None
@@ -45,13 +45,18 @@ def bounded(t: Array) -> Array:
     return jnp.minimum(t, jnp.finfo(t.dtype).max / 1e6)
 
 
+def grown(x: Array, exponent: Array) -> Array:
+    """x e^exponent, 0 where x is."""
+    return x * jnp.exp(jnp.where(x == 0, jnp.minimum(exponent, jnp.log(jnp.finfo(x.dtype).max) - 1), exponent))
+
+
 def decoupled_solution(
     velocity: Callable[[Array], Array], solve: Callable[[Array, Array], Array]
 ) -> Callable[[ArrayLike, ArrayLike], Array]:
     """`solution(t[...], lam0[M]) -> [..., M]` of modes that do not see each other, with exact derivatives however `solve` works.
 
-    For every flow of one variable  d lam/dt = v(lam)  and  d lam/d lam0 = v(lam)/v(lam0).  At a fixed point, and next to a
-    stable one, the ratio is  e^{v'(lam0) t}.  After a blow-up both are given as 0.
+    For every flow of one variable  d lam/dt = v(lam)  and  d lam/d lam0 = v(lam)/v(lam0).  At a fixed point, and next to one
+    that attracts at times of that sign, the ratio is  e^{v'(lam0) t}.  Beyond a blow-up both are given as 0.
 
     Args:
         velocity: v, elementwise.
@@ -78,7 +83,7 @@ def decoupled_solution(
 
 
 def _sensitivity(velocity: Callable[[Array], Array], t: Array, lam0: Array, v: Array) -> Array:
-    """v(lam)/v(lam0), or e^{v'(lam0) t} where v(lam0) is 0 or, next to a stable fixed point, has lost half its digits.
+    """v(lam)/v(lam0), or e^{v'(lam0) t} where v(lam0) is 0 or, next to a fixed point that attracts, has lost half its digits.
 
     The test  |v v''| <= sqrt(eps) v'^2  is that of a simple root: at a double one v v''/v'^2 is 1/2 however close it is.
     """
@@ -88,7 +93,7 @@ def _sensitivity(velocity: Callable[[Array], Array], t: Array, lam0: Array, v: A
 
     v0 = velocity(lam0)
     v1, v2 = jax.jvp(slope, (lam0,), (jnp.ones_like(lam0),))
-    close = (v1 < 0) & (jnp.abs(v0 * v2) <= jnp.finfo(v0.dtype).eps ** 0.5 * v1**2)
+    close = (v1 * t < 0) & (jnp.abs(v0 * v2) <= jnp.finfo(v0.dtype).eps ** 0.5 * v1**2)
     fixed = (jnp.abs(v0) < jnp.finfo(v0.dtype).tiny) | close
     limit = jnp.log(jnp.finfo(v0.dtype).max) - 1  # finite, so that an unneeded derivative times 0 is 0
     return jnp.where(fixed, jnp.exp(jnp.minimum(jnp.where(fixed, v1, 0.0) * bounded(t), limit)), v / jnp.where(fixed, 1.0, v0))

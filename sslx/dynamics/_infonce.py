@@ -16,7 +16,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from sslx.checks import check_matrix, check_pair, check_square
-from sslx.dynamics._flow import EigenFlow, bounded, floating
+from sslx.dynamics._flow import EigenFlow, bounded, floating, grown
 from sslx.dynamics._toy_losses import infonce_logits
 from sslx.linalg import symmetrise
 
@@ -44,7 +44,7 @@ def infonce(rates: ArrayLike) -> EigenFlow:
 
     def solution(t: ArrayLike, s0: ArrayLike) -> Array:
         t, s0 = floating(t, s0)
-        return _grown(s0, rates * bounded(t)[..., None])
+        return grown(s0, rates * bounded(t)[..., None])
 
     def invariant(t: ArrayLike, s: ArrayLike) -> Array:
         t, s = floating(t, s)
@@ -121,6 +121,9 @@ def infonce_weights(t: ArrayLike, w0: Float[Array, "M N"], matrix: Float[Array, 
         w0: weights at time 0, [M, N].
         matrix: X, symmetric [N, N], as from `infonce_matrix`.
 
+    Returns:
+        W, [..., M, N]; an entry that no float holds is inf or -inf.
+
     Raises:
         TypeError: unless both matrices are floating-point arrays.
         ValueError: unless their shapes are [M, N] and [N, N].
@@ -131,7 +134,7 @@ def infonce_weights(t: ArrayLike, w0: Float[Array, "M N"], matrix: Float[Array, 
     check_square("matrix", matrix, w0.shape[1])
     t, w0 = floating(t, w0)
     rates, vectors = jnp.linalg.eigh(symmetrise(matrix))
-    return _grown(w0 @ vectors, rates * bounded(t)[..., None, None]) @ vectors.T
+    return _rotated_growth(w0 @ vectors, rates * bounded(t)[..., None, None], vectors)
 
 
 def infonce_matrix(x_a: Float[Array, "n N"], x_b: Float[Array, "n N"], w: Float[Array, "M N"]) -> Float[Array, "N N"]:
@@ -163,9 +166,17 @@ def infonce_matrix(x_a: Float[Array, "n N"], x_b: Float[Array, "n N"], w: Float[
     return jnp.asarray(symmetrise(spread - noise))
 
 
-def _grown(x: Array, exponent: Array) -> Array:
-    """x e^exponent, 0 where x is."""
-    return x * jnp.exp(jnp.where(x == 0, jnp.minimum(exponent, jnp.log(jnp.finfo(x.dtype).max) - 1), exponent))
+@jax.jit  # called eagerly, a loop over a closure would be compiled anew each time
+def _rotated_growth(x: Float[Array, "M N"], exponent: Float[Array, "... 1 N"], vectors: Float[Array, "N N"]) -> Float[Array, "... M N"]:
+    """(x e^exponent) vectors^T, the largest factor of each entry put last: where modes overflow, inf - inf would be NaN."""
+
+    def column(vector: Array) -> Array:
+        terms = x * vector
+        largest = jnp.max(jnp.where(terms == 0, -jnp.inf, exponent), axis=-1, keepdims=True)
+        largest = lax.stop_gradient(jnp.where(jnp.isinf(largest), 0.0, largest))
+        return grown(jnp.sum(grown(terms, exponent - largest), axis=-1), largest[..., 0])
+
+    return jnp.moveaxis(lax.map(column, vectors), 0, -1)
 
 
 def _relative_expm1(y: Array) -> Array:

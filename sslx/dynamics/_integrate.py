@@ -1,7 +1,9 @@
 """Adaptive integration of any flow: for those that theory does not solve, and to check those that it does."""
 
+import contextlib
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
@@ -26,7 +28,7 @@ def integrate(
 
     Args:
         flow: only its velocity is used.
-        t: times >= 0, [...], in any order.
+        t: times >= 0, [...], in any order; for times before the start integrate the reversed flow.
         lam0: the state at time 0, [M] ([2, M] where the flow says so).
         rtol: relative tolerance per step; 1e-10 in float64, 1e-5 in float32.
         atol: absolute tolerance per step; rtol / 100.
@@ -37,11 +39,16 @@ def integrate(
         [..., M], the shape of `t` and then that of `lam0`.
 
     Raises:
+        ValueError: for a time below 0, outside `jit`.
         RuntimeError (from diffrax): when max_steps are not enough, as at a blow-up.
     """
     import diffrax
 
     t, lam0 = floating(t, lam0)
+    with contextlib.suppress(jax.errors.ConcretizationTypeError):
+        if jnp.any(t < 0):
+            reverse = "integrate flow._replace(velocity=lambda lam: -flow.velocity(lam)) up to -t"
+            raise ValueError(f"t must be >= 0, got {jnp.min(t)}; for times before the start {reverse}")
     rtol = (1e-10 if lam0.dtype == jnp.float64 else 1e-5) if rtol is None else rtol
     atol = rtol / 100 if atol is None else atol
     order = jnp.argsort(t.ravel())

@@ -72,10 +72,9 @@ def logistic(rate: float, capacity: float) -> Law:
         decay = -rate * capacity * t
         if capacity == 0:
             size = 1 + rate * start * t
-        elif rate > 0:
-            size = jnp.exp(decay) - jnp.expm1(decay) * (start / capacity)
         else:
-            size = 1 + (capacity - start) / capacity * jnp.expm1(decay)
+            falls = jnp.exp(decay) - jnp.expm1(decay) * (start / capacity)
+            size = jnp.where(decay > 0, 1 + (capacity - start) / capacity * jnp.expm1(decay), falls)
         blown_up = size <= 0
         return jnp.where(still, lam0, jnp.where(blown_up, jnp.inf, start / jnp.where(blown_up, 1.0, size)))
 
@@ -95,9 +94,12 @@ def cubic(rate: float, low: float, high: float) -> Law:
     def end(lam0):
         return jnp.where(lam0 == low, low, jnp.where(lam0 > low, high, 0.0)).astype(lam0.dtype)
 
+    def origin(lam0):
+        return jnp.where(lam0 > high, jnp.inf, max(low, 0.0)).astype(lam0.dtype)
+
     fixed = tuple(sorted({0.0, max(low, 0.0), high}))
     elapsed = _difference(clock)
-    return Law(velocity, clock, elapsed, by_bisection(velocity, elapsed, end), fixed)
+    return Law(velocity, clock, elapsed, by_bisection(velocity, elapsed, end, origin), fixed)
 
 
 def cubic_without_roots(rate: float, middle: float, offset: float) -> Law:
@@ -116,7 +118,7 @@ def cubic_without_roots(rate: float, middle: float, offset: float) -> Law:
     def clock(lam):
         return elapsed(jnp.full_like(lam, middle), lam)
 
-    return Law(velocity, clock, elapsed, by_bisection(velocity, elapsed, jnp.zeros_like), (0.0,))
+    return Law(velocity, clock, elapsed, by_bisection(velocity, elapsed, jnp.zeros_like, infinite), (0.0,))
 
 
 def quadratic_bracket(rate: float, middle: float, product: float, offset: float | None = None) -> Law:
@@ -172,26 +174,37 @@ def _difference(clock: Elementwise) -> Callable[[Array, Array], Array]:
     return elapsed
 
 
-def by_bisection(velocity: Elementwise, elapsed: Callable[[Array, Array], Array], end: Elementwise) -> Callable[[Array, Array], Array]:
-    """The state at time t on the way from lam0 to `end(lam0)`, by bisection over the floating-point numbers themselves.
+def infinite(lam: Array) -> Array:
+    """Where modes come from that were larger the earlier."""
+    return jnp.full_like(lam, jnp.inf)
+
+
+def by_bisection(
+    velocity: Elementwise, elapsed: Callable[[Array, Array], Array], end: Elementwise, origin: Elementwise
+) -> Callable[[Array, Array], Array]:
+    """The state at time t on the way from lam0 to `end(lam0)`, for t < 0 back to `origin(lam0)`, by bisection over the floats themselves.
 
     Positive floats are ordered as their bit patterns, so as many halvings as there are bits find the last one that the mode
-    has reached, at any distance from a fixed point.
+    has reached, at any distance from a fixed point. Up to `far` the velocity, a cubic, is a float; who gets there is infinite.
     """
 
     def solve(t, lam0):
         t, lam0 = jnp.broadcast_arrays(t, lam0)
         bits = jnp.int64 if lam0.dtype == jnp.float64 else jnp.int32
+        goal = jnp.where(t < 0, origin(lam0), end(lam0))
+        far = lax.bitcast_convert_type(jnp.asarray(jnp.finfo(lam0.dtype).max ** 0.25, lam0.dtype), bits)
 
         def halve(_, bracket):
             reached, ahead = bracket
             middle = reached + ((ahead - reached) >> 1)
-            passed = elapsed(lam0, lax.bitcast_convert_type(middle, lam0.dtype)) <= t
+            time = elapsed(lam0, lax.bitcast_convert_type(middle, lam0.dtype))
+            passed = jnp.where(t < 0, time >= t, time <= t)
             return jnp.where(passed, middle, reached), jnp.where(passed, ahead, middle)
 
-        bracket = lax.bitcast_convert_type(lam0, bits), lax.bitcast_convert_type(end(lam0), bits)
+        bracket = lax.bitcast_convert_type(lam0, bits), jnp.where(jnp.isinf(goal), far, lax.bitcast_convert_type(goal, bits))
         reached, ahead = lax.fori_loop(0, 8 * lam0.dtype.itemsize, halve, bracket)
-        found = lax.bitcast_convert_type(jnp.where(jnp.isposinf(t), ahead, reached), lam0.dtype)
-        return jnp.where((velocity(lam0) == 0) | (t == 0), lam0, found)
+        arrived = jnp.isinf(t) | (jnp.isinf(goal) & (ahead == far))
+        found = jnp.where(arrived, goal, lax.bitcast_convert_type(reached, lam0.dtype))
+        return jnp.where((velocity(lam0) == 0) | (t == 0), lam0, jnp.where(jnp.isnan(t), t, found))
 
     return solve

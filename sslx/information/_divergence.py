@@ -7,7 +7,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from sslx.checks import check_floating
+from sslx.checks import check_floating, check_range
 from sslx.information._components import Gaussian, gaussian, mahalanobis, promoted, trace_ratio
 from sslx.typing import Scalar
 
@@ -47,10 +47,11 @@ def chernoff(
         The divergence in nats, at most min((1-a) KL(p || q), a KL(q || p)); nan where a matrix is not positive definite.
 
     Raises:
-        TypeError, ValueError: a mean is not a floating-point vector, or the shapes do not fit.
+        TypeError, ValueError: a mean is not a floating-point vector, the shapes do not fit, or alpha is not in [0, 1].
 
     Reference: Kolchinsky and Tracey, 2017, Entropy 19(7):361.
     """
+    check_range("alpha", alpha, 1.0)
     return chernoff_divergence(*_pair(mean_p, cov_p, mean_q, cov_q), alpha)
 
 

@@ -14,7 +14,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Num, PRNGKeyArray
 
-from sslx.checks import check_matrix, check_pair
+from sslx.checks import check_integer, check_matrix, check_pair
 from sslx.linalg import rounding_share, safe_norm
 from sslx.moments import at_least_float32
 from sslx.typing import Embedding, Scalar
@@ -70,12 +70,15 @@ def generalization_surrogate(
         label-free term, which stands in for the pairs' missing labels, is vacuous.
 
     Raises:
-        TypeError, ValueError: the shapes do not fit, or (outside `jit`) a class is not in [0, num_classes).
+        TypeError, ValueError: the shapes do not fit, num_classes is not a positive integer, or (outside `jit`) a class is not in
+            [0, num_classes).
 
     Reference: Shwartz-Ziv, Balestriero, Kawaguchi, Rudner, LeCun, 2023, arXiv 2303.00633, the generalisation bound for VICReg.
     """
     check_pair("pairs_a", pairs_a, "pairs_b", pairs_b)
     check_matrix("z", z)
+    if num_classes is not None:
+        check_integer("num_classes", num_classes)
     classes = _class_count(labels, pair_labels) if num_classes is None else num_classes
     y = _targets("labels", labels, z, classes)
     m = len(pairs_a)
@@ -132,11 +135,12 @@ def rademacher_draws(key: PRNGKeyArray, distances: Float[Array, "k m"], *, draws
         draws: number of sign vectors.
 
     Raises:
-        TypeError, ValueError: distances are not a floating-point [k, m].
+        TypeError, ValueError: distances are not a floating-point [k, m], or draws is not a positive integer.
 
     Reference: the normalised complexity of Shwartz-Ziv et al., 2023, arXiv 2303.00633, for a finite family instead of all networks.
     """
     check_matrix("distances", distances)
+    check_integer("draws", draws)
     distances = at_least_float32(distances)
     signs = jax.random.rademacher(key, (draws, distances.shape[1]), distances.dtype)
     return jnp.max(jnp.matmul(signs, distances.T, precision=lax.Precision.HIGHEST), axis=1) / distances.shape[1] ** 0.5

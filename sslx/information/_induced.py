@@ -12,7 +12,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float, Num, PRNGKeyArray
 
-from sslx.checks import check_floating
+from sslx.checks import check_floating, check_integer
 from sslx.moments import at_least_float32
 
 Network = Callable[[Array], Array]
@@ -97,6 +97,7 @@ def induced_samples(
     key: PRNGKeyArray, f: Network, x: Float[Array, "..."], sigma: ArrayLike, *, samples: int = 512
 ) -> Float[Array, "samples K"]:
     """Draws from the induced Gaussian, f(x) + A e with e ~ N(0, sigma^2 I), [samples, K], by forward products only."""
+    check_integer("samples", samples)
     flat, x = _flattened(f, x)
     mean, push = jax.linearize(flat, x)
     return mean + jax.vmap(push)(sigma * jax.random.normal(key, (samples, x.size), x.dtype))

@@ -15,7 +15,7 @@ from jax.scipy.special import entr, logsumexp
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from sslx.checks import check_choice
+from sslx.checks import check_choice, check_integer, check_range
 from sslx.entropy import LOG_TWO_PI_E
 from sslx.information._components import Gaussian, Mixture, mixture
 from sslx.information._divergence import bhattacharyya_and_overlap, chernoff_divergence, kl_divergence
@@ -75,7 +75,8 @@ def pairwise_entropy(
         H_D in nats; -inf if a component of positive weight is singular.
 
     Raises:
-        TypeError, ValueError: means are not a floating-point [N, K], another argument's shape does not fit, or the distance is unknown.
+        TypeError, ValueError: means are not a floating-point [N, K], another argument's shape does not fit, the distance is unknown,
+            chernoff_alpha is not in [0, 1], or chunk is not a positive integer.
 
     Reference: Kolchinsky and Tracey, 2017, Entropy 19(7):361, arXiv 1706.02419.
     """
@@ -85,6 +86,7 @@ def pairwise_entropy(
         "chernoff": lambda p, q: (-chernoff_divergence(p, q, chernoff_alpha),),
     }
     check_choice("distance", distance, tuple(exponents))
+    check_range("chernoff_alpha", chernoff_alpha, 1.0)
     mix = mixture(means, covs_or_variance, weights)
     (overlap,) = _log_overlaps(mix, exponents[distance], chunk)
     return jnp.where(mix.singular, -jnp.inf, _conditional(mix) - jnp.sum(mix.weights * overlap))
@@ -116,7 +118,8 @@ def mixture_entropy(
         `MixtureEntropy`; all bounds are -inf if a component of positive weight is singular, as the entropy then is.
 
     Raises:
-        TypeError, ValueError: means are not a floating-point [N, K], or another argument's shape does not fit.
+        TypeError, ValueError: means are not a floating-point [N, K], another argument's shape does not fit, or chunk is not a positive
+            integer.
 
     Reference: Kolchinsky and Tracey, 2017, Entropy 19(7):361; Huber, Bailey, Durrant-Whyte, Hanebeck, 2008, MFI.
     """
@@ -152,6 +155,8 @@ def mixture_entropy(
 
 def _log_overlaps(mix: Mixture, exponents: Exponents, chunk: int | None) -> tuple[Float[Array, " N"], ...]:
     """ln sum_j c_j exp(e(p_i, p_j)) for every exponent e, each [N]; rows are recomputed in the backward pass."""
+    if chunk is not None:
+        check_integer("chunk", chunk)
     positive = mix.weights > 0
     log_weights = jnp.where(positive, jnp.log(jnp.where(positive, mix.weights, 1.0)), -jnp.inf)
 

@@ -13,7 +13,7 @@ from jax.scipy.special import logsumexp
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from sslx.checks import check_choice, check_floating, check_pair
+from sslx.checks import check_choice, check_floating, check_pair, check_positive
 from sslx.information._components import gaussian, stacked, trace
 from sslx.information._mixture import mixture_entropy_bounds
 from sslx.linalg import l2_normalise
@@ -65,12 +65,13 @@ def mutual_information_bound(
         best v is 0 as well).
 
     Raises:
-        TypeError, ValueError: z_a and z_b are not two floating-point [N, K], or a covariance has another shape.
+        TypeError, ValueError: z_a and z_b are not two floating-point [N, K], a covariance has another shape, or likelihood_variance <= 0.
 
     Reference: Shwartz-Ziv, Balestriero, Kawaguchi, Rudner, LeCun, 2023, arXiv 2303.00633, the lower bound on I(Z; X') by Barber-Agakov
     and Jensen.
     """
     check_pair("z_a", z_a, "z_b", z_b)
+    check_positive("likelihood_variance", likelihood_variance)
     n, width = z_a.shape
     squared = jnp.mean(_squared_error(z_a, z_b, cov_a, cov_b))
     entropy_lower, entropy_upper = mixture_entropy_bounds(z_a, cov_a)
@@ -124,11 +125,12 @@ def infonce_bound(z_a: Float[Array, "N K"], z_b: Float[Array, "N K"], *, tempera
         `InfoNCEBound`, an estimate whose expectation over batches is the bound.
 
     Raises:
-        TypeError, ValueError: z_a and z_b are not two floating-point [N, K].
+        TypeError, ValueError: z_a and z_b are not two floating-point [N, K], or temperature <= 0.
 
     Reference: van den Oord, Li, Vinyals, 2018, arXiv 1807.03748.
     """
     check_pair("z_a", z_a, "z_b", z_b)
+    check_positive("temperature", temperature)
     a, b = l2_normalise(at_least_float32(z_a)), l2_normalise(at_least_float32(z_b))
     scores = jnp.matmul(a, b.T, precision=lax.Precision.HIGHEST) / temperature
     ceiling = jnp.log(jnp.asarray(len(scores), scores.dtype))

@@ -12,7 +12,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float, PRNGKeyArray
 
-from sslx.checks import check_floating
+from sslx.checks import check_floating, check_integer
 from sslx.moments import at_least_float32
 
 
@@ -33,11 +33,12 @@ def normality_pvalues(
         small that the outputs differ by a few units in the last place shows the rounding, not the network.
 
     Raises:
-        TypeError, ValueError: x is not floating-point, or samples < 20.
+        TypeError, ValueError: x is not floating-point, or samples is not an integer or < 20.
 
     Reference: D'Agostino and Pearson, 1973, Biometrika 60; used on networks by Shwartz-Ziv et al., 2023, arXiv 2303.00633.
     """
     check_floating("x", x)
+    check_integer("samples", samples)
     x = at_least_float32(x)
 
     def one_image(key_and_image: tuple[Array, Array]) -> Array:

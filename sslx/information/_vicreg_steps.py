@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from sslx.checks import check_matrix
+from sslx.checks import check_matrix, check_range
 from sslx.information._components import gaussian
 from sslx.linalg import off_diagonal_square_sum
 from sslx.moments import covariance
@@ -49,11 +49,12 @@ def vicreg_decomposition(z: Embedding, *, eps: float | Scalar = 1e-4) -> VICRegS
         `VICRegSteps`, sums over the K features. VICReg divides both terms by K.
 
     Raises:
-        TypeError, ValueError: z is not a floating-point [N, K] with two rows or more.
+        TypeError, ValueError: z is not a floating-point [N, K] with two rows or more, or eps < 0.
 
     Reference: Bardes, Ponce, LeCun, 2022, arXiv 2105.04906, for the terms; Shwartz-Ziv et al., 2023, arXiv 2303.00633, for the route.
     """
     check_matrix("z", z, min_rows=2)
+    check_range("eps", eps)
     s_matrix = jnp.asarray(covariance(z))
     s_matrix = s_matrix + eps * jnp.eye(len(s_matrix), dtype=s_matrix.dtype)
     s = jnp.sqrt(jnp.diagonal(s_matrix))

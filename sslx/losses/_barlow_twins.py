@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from sslx.checks import check_pair
+from sslx.checks import check_pair, check_range
 from sslx.moments import square_sums, standardise
 from sslx.typing import AxisName, Embedding, Number, Scalar
 
@@ -37,12 +37,13 @@ def barlow_twins(
         The loss [] and its terms.
 
     Raises:
-        ValueError: unless both have one shape [N, d].
+        ValueError: unless both have one shape [N, d] and eps >= 0.
         TypeError: unless both are floating-point arrays.
 
     Reference: Zbontar, Jing, Misra, LeCun, Deny, "Barlow Twins", 2021, arXiv 2103.03230.
     """
     check_pair("z_a", z_a, "z_b", z_b)
+    check_range("eps", eps)
     a, b = (standardise(z, eps=eps, axis_name=axis_name) for z in (z_a, z_b))
     diagonal, off_diagonal = square_sums(a, b, axis_name=axis_name)
     terms = BarlowTwinsTerms(on_diagonal=jnp.sum((diagonal - 1) ** 2), off_diagonal=off_diagonal)

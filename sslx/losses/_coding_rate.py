@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Float
 
-from sslx.checks import check_floating, check_integer, check_matrix, check_pair, check_views
+from sslx.checks import check_floating, check_integer, check_matrix, check_pair, check_positive, check_views
 from sslx.collectives import pmean_if
 from sslx.entropy import coding_rate
 from sslx.linalg import l2_normalise, log1p_series_trace
@@ -56,13 +56,14 @@ def mec(
         The loss [] and its term.
 
     Raises:
-        ValueError: unless both have one shape [N, d] and `order` is at least 1.
+        ValueError: unless both have one shape [N, d], eps_squared > 0 and `order` is at least 1.
         TypeError: unless both are floating-point arrays.
 
     Reference: Liu, Wang, Li, Wang, "Self-Supervised Learning via Maximum Entropy Coding", 2022, arXiv 2210.11464.
     """
     check_pair("z_a", z_a, "z_b", z_b)
     check_integer("order", order)
+    check_positive("eps_squared", eps_squared)
     n, d = z_a.shape
     a, b = l2_normalise(at_least_float32(z_a)), l2_normalise(at_least_float32(z_b))
     wide = axis_name is None and n < d  # then z_a z_b^T / N, which has the traces of z_a^T z_b / N, is smaller
@@ -88,13 +89,14 @@ def total_coding_rate(
         The loss [] and its term.
 
     Raises:
-        ValueError: unless z has 2 or 3 axes.
+        ValueError: unless z has 2 or 3 axes and eps_squared > 0.
         TypeError: unless z is a floating-point array.
 
     Reference: Yu, Chan, You, Song, Ma, "Learning Diverse and Discriminative Representations via Maximal Coding Rate Reduction", 2020,
     arXiv 2006.08558.
     """
     check_floating("z", z)
+    check_positive("eps_squared", eps_squared)
     if z.ndim == 3:
         check_views("z", z)
         rate = _mean_rate(z, eps_squared, axis_name)
@@ -123,12 +125,13 @@ def emp_ssl(
         The loss [] and its terms, unweighted.
 
     Raises:
-        ValueError: unless z has shape [V, N, d].
+        ValueError: unless z has shape [V, N, d] and eps_squared > 0.
         TypeError: unless z is a floating-point array.
 
     Reference: Tong, Chen, Ma, LeCun, "EMP-SSL: Towards Self-Supervised Learning in One Training Epoch", 2023, arXiv 2304.03977.
     """
     check_views("z", z)
+    check_positive("eps_squared", eps_squared)
     z = l2_normalise(at_least_float32(z))
     centroid = l2_normalise(jnp.mean(z, axis=0))
     terms = EmpSslTerms(

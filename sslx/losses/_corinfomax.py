@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from sslx.checks import check_pair, check_square
+from sslx.checks import check_floating, check_integer, check_pair, check_range, check_square
 from sslx.collectives import pmean_if
 from sslx.linalg import logdet_shifted
 from sslx.moments import at_least_float32, mean, second_moment
@@ -30,7 +30,9 @@ class CorInfoMaxTerms(NamedTuple):
 
 
 def corinfomax_init(width: int, *, scale: Number = 1.0) -> CorInfoMaxState:
-    """The state before the first batch: mean 0 and covariance scale I, in float32."""
+    """The state before the first batch: mean 0 and covariance scale I, in float32; ValueError unless width is an integer and scale >= 0."""
+    check_integer("width", width)
+    check_range("scale", scale)
     zero, eye = jnp.zeros(width, jnp.float32), scale * jnp.eye(width, dtype=jnp.float32)
     return CorInfoMaxState(zero, zero, eye, eye)
 
@@ -66,15 +68,17 @@ def corinfomax(
         The loss [], its terms (unweighted) and the new state (without gradient).
 
     Raises:
-        ValueError: unless both have one shape [N, d] and the state is as wide.
+        ValueError: unless both have one shape [N, d], the state is as wide, eps >= 0 and `forgetting` is in [0, 1].
         TypeError: unless they are floating-point arrays.
 
     Reference: Ozsoy, Hamdan, Arik, Yuret, Erdogan, "Self-Supervised Learning with an Information Maximization Criterion", 2022,
     arXiv 2209.07999.
     """
     check_pair("z_a", z_a, "z_b", z_b)
-    check_square("running.cov_a", running.cov_a, z_a.shape[1])
-    check_square("running.cov_b", running.cov_b, z_a.shape[1])
+    check_range("eps", eps)
+    check_range("forgetting", forgetting, 1.0)
+    for view in ("a", "b"):
+        _check_moments(running, view, z_a.shape[1])
     old = jax.lax.stop_gradient(running)
     mean_a, cov_a = _update(z_a, old.mean_a, old.cov_a, forgetting, axis_name)
     mean_b, cov_b = _update(z_b, old.mean_b, old.cov_b, forgetting, axis_name)
@@ -87,6 +91,16 @@ def corinfomax(
         terms,
         jax.lax.stop_gradient(CorInfoMaxState(mean_a, mean_b, cov_a, cov_b)),
     )
+
+
+def _check_moments(running: CorInfoMaxState, view: str, width: int) -> None:
+    """Raise unless the mean and the covariance of one view are floating-point, [width] and [width, width]."""
+    mean_name, cov_name = f"mean_{view}", f"cov_{view}"
+    old_mean = getattr(running, mean_name)
+    check_square(f"running.{cov_name}", getattr(running, cov_name), width)
+    check_floating(f"running.{mean_name}", old_mean)
+    if old_mean.shape != (width,):
+        raise ValueError(f"running.{mean_name} must have shape [{width}], got {old_mean.shape}; start from corinfomax_init({width})")
 
 
 def _update(z: Embedding, old_mean: AnyArray, old_cov: Matrix, forgetting: Number, axis_name: AxisName) -> tuple[Array, Array]:

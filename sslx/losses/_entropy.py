@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import lax
 
-from sslx.checks import check_count, check_pair
+from sslx.checks import check_count, check_pair, check_positive, check_range
 from sslx.entropy import logdet_entropy, median_squared_distance, pairwise_entropy_isotropic
 from sslx.losses._regression import cosine, euclidean
 from sslx.moments import global_count
@@ -53,12 +53,13 @@ def vicreg_logdet(
         The loss [] and its terms, unweighted.
 
     Raises:
-        ValueError: unless both have one shape [N, d].
+        ValueError: unless both have one shape [N, d] and beta >= 0.
         TypeError: unless both are floating-point arrays.
 
     Reference: Shwartz-Ziv et al., "An Information-Theoretic Perspective on VICReg", 2023, arXiv 2303.00633; the weights are this library's.
     """
     invariance, _ = euclidean(z_a, z_b, stop_gradient="none", axis_name=axis_name)
+    check_range("beta", beta)
     entropy = logdet_entropy(z_a, beta=beta, axis_name=axis_name) + logdet_entropy(z_b, beta=beta, axis_name=axis_name)
     return _combine(invariance, entropy / (2 * z_a.shape[1]), sim_coeff, entropy_coeff)
 
@@ -95,7 +96,7 @@ def vicreg_pairdist(
         The loss [] and its terms, unweighted.
 
     Raises:
-        ValueError: unless both have one shape [N, d] with at least 2 rows over all devices.
+        ValueError: unless both have one shape [N, d] with at least 2 rows over all devices, and variance > 0.
         TypeError: unless both are floating-point arrays.
 
     Reference: Shwartz-Ziv et al., 2023, arXiv 2303.00633; Kolchinsky and Tracey, 2017, arXiv 1706.02419; the weights are this library's.
@@ -135,13 +136,14 @@ def byol_logdet(
         The loss [] and its terms, unweighted.
 
     Raises:
-        ValueError: unless all three have one shape [N, d].
+        ValueError: unless all three have one shape [N, d] and beta >= 0.
         TypeError: unless all three are floating-point arrays.
 
     Reference: Shwartz-Ziv et al., 2023, arXiv 2303.00633; the weights are this library's.
     """
     check_pair("p", p, "z_online", z_online)
     invariance, _ = cosine(p, z, axis_name=axis_name)
+    check_range("beta", beta)
     entropy = logdet_entropy(z_online, beta=beta, axis_name=axis_name)
     return _combine(invariance, entropy / z_online.shape[1], sim_coeff, entropy_coeff)
 
@@ -177,7 +179,7 @@ def byol_pairdist(
         The loss [] and its terms, unweighted.
 
     Raises:
-        ValueError: unless all three have one shape [N, d] with at least 2 rows over all devices.
+        ValueError: unless all three have one shape [N, d] with at least 2 rows over all devices, and variance > 0.
         TypeError: unless all three are floating-point arrays.
 
     Reference: Shwartz-Ziv et al., 2023, arXiv 2303.00633; Kolchinsky and Tracey, 2017, arXiv 1706.02419; the weights are this library's.
@@ -190,6 +192,7 @@ def byol_pairdist(
 
 def _pairdist(z: Embedding, variance: Number | None, chunk: int | None, axis_name: AxisName) -> Scalar:
     check_count("the batch", global_count(z, axis_name))
+    check_positive("variance", variance)
     if variance is None:
         variance = lax.stop_gradient(jnp.maximum(median_squared_distance(z, axis_name=axis_name) / 8, SMALLEST_VARIANCE))
     return pairwise_entropy_isotropic(z, variance, chunk=chunk, axis_name=axis_name)

@@ -11,7 +11,7 @@ from jax import Array, lax
 from jax.typing import DTypeLike
 from jaxtyping import Float
 
-from sslx.checks import check_views
+from sslx.checks import check_floating, check_integer, check_positive, check_views
 from sslx.collectives import pmean_if
 from sslx.linalg import safe_norm
 from sslx.moments import at_least_float32
@@ -47,7 +47,13 @@ def imq_features(key: Array, width: int, *, features: int = 512, scale: Number =
 
     Returns:
         Frequencies [R, d] and phases [R].
+
+    Raises:
+        ValueError: unless scale > 0 and width and features are integers of at least 1.
     """
+    check_integer("width", width)
+    check_integer("features", features)
+    check_positive("scale", scale)
     key_scalar, key_vector, key_phase = jax.random.split(key, 3)
     stretch = jax.random.normal(key_scalar, (features, 1), dtype) / scale
     frequencies = stretch * jax.random.normal(key_vector, (features, width), dtype)
@@ -77,15 +83,14 @@ def ssl_hsic(
         The loss [] and its terms, unweighted.
 
     Raises:
-        ValueError: unless z has shape [V, N, d] and the features are as wide.
-        TypeError: unless z is a floating-point array.
+        ValueError: unless z has shape [V, N, d], the features are as wide and each has its phase.
+        TypeError: unless z and the features are floating-point arrays.
 
     Reference: Li, Pogodin, Sutherland, Gretton, "Self-Supervised Learning with Kernel Dependence Maximization", 2021, arXiv 2106.08320.
     """
     check_views("z", z, min_views=2)
     for name, features in (("features_a", features_a), ("features_b", features_b)):
-        if features[0].shape[1:] != z.shape[2:]:
-            raise ValueError(f"{name} must hold frequencies [R, {z.shape[2]}], got {features[0].shape}; draw them with imq_features")
+        _check_features(name, features, z.shape[2])
     views = z.shape[0]
     phi_a, phi_b = _evaluate(z, features_a), _evaluate(z, features_b)
     mean_a = pmean_if(jnp.mean(phi_a, axis=(0, 1)), axis_name)
@@ -116,7 +121,7 @@ def ssl_hsic_random(
         The loss [] and its terms, unweighted.
 
     Raises:
-        ValueError: unless z has shape [V, N, d], V >= 2.
+        ValueError: unless z has shape [V, N, d], V >= 2, scale > 0 and `features` is at least 1.
         TypeError: unless z is a floating-point array.
 
     Reference: as `ssl_hsic`, which learns `scale` in the authors' code; here it is fixed.
@@ -125,6 +130,17 @@ def ssl_hsic_random(
     dtype = jnp.promote_types(z.dtype, jnp.float32)
     first, second = (imq_features(k, z.shape[2], features=features, scale=scale, dtype=dtype) for k in jax.random.split(key))
     return ssl_hsic(z, first, second, gamma=gamma, axis_name=axis_name)
+
+
+def _check_features(name: str, features: RandomFeatures, width: int) -> None:
+    """Raise unless one draw is floating-point, frequencies [R, width] with a phase each."""
+    frequencies, phases = features
+    check_floating(f"{name}.frequencies", frequencies)
+    check_floating(f"{name}.phases", phases)
+    if frequencies.shape[1:] != (width,):
+        raise ValueError(f"{name} must hold frequencies [R, {width}], got {frequencies.shape}; draw them with imq_features")
+    if phases.shape != frequencies.shape[:1]:
+        raise ValueError(f"{name} must hold phases [R] = {frequencies.shape[:1]}, got {phases.shape}; draw them with imq_features")
 
 
 def _evaluate(z: Views, features: RandomFeatures) -> Float[Array, "V N R"]:

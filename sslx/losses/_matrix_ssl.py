@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import lax
 
-from sslx.checks import check_integer, check_pair
+from sslx.checks import check_integer, check_pair, check_range
 from sslx.linalg import log1p_series_trace
 from sslx.moments import centre, second_moment
 from sslx.typing import AxisName, Embedding, Matrix, Number, Scalar
@@ -49,13 +49,14 @@ def matrix_ssl(
         The loss [] and its terms, unweighted.
 
     Raises:
-        ValueError: unless both have one shape [N, d] and `order` is at least 1.
+        ValueError: unless both have one shape [N, d], mu >= 0 and `order` is at least 1.
         TypeError: unless both are floating-point arrays.
 
     Reference: Zhang, Tan, Yang, Huang, Yuan, "Matrix Information Theory for Self-Supervised Learning", 2023, arXiv 2305.17326.
     """
     check_pair("z_a", z_a, "z_b", z_b)
     check_integer("order", order)
+    check_range("mu", mu)
     a, b = centre(z_a, axis_name=axis_name), centre(z_b, axis_name=axis_name)
     excess = (mu - 1) * jnp.eye(z_a.shape[1], dtype=a.dtype)
     cov_ab, cov_aa, cov_bb = (second_moment(x, y, axis_name=axis_name) for x, y in ((a, b), (a, a), (b, b)))

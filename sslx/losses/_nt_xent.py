@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from sslx.checks import check_count, check_pair
+from sslx.checks import check_count, check_pair, check_positive
 from sslx.collectives import all_gather_if, map_rows, pmean_if, row_indices
 from sslx.linalg import l2_normalise
 from sslx.moments import at_least_float32, global_count, row_gram
@@ -40,12 +40,13 @@ def nt_xent(
         The loss [] and its terms, `alignment` = mean_i -s_{i,pos(i)} and `uniformity` = mean_i log sum_{k != i} exp s_ik.
 
     Raises:
-        ValueError: unless both have one shape [N, d] with at least 2 rows over all devices.
+        ValueError: unless both have one shape [N, d] with at least 2 rows over all devices, and temperature > 0.
         TypeError: unless both are floating-point arrays.
 
     Reference: Chen, Kornblith, Norouzi, Hinton, "A Simple Framework for Contrastive Learning", 2020, arXiv 2002.05709, eq. 1.
     """
     check_pair("z_a", z_a, "z_b", z_b)
+    check_positive("temperature", temperature)
     count = global_count(z_a, axis_name)
     check_count("z_a", count)
     a, b = l2_normalise(at_least_float32(z_a)), l2_normalise(at_least_float32(z_b))

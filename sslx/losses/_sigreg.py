@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jaxtyping import Float
 
-from sslx.checks import check_integer, check_matrix, check_views
+from sslx.checks import check_integer, check_matrix, check_positive, check_range, check_views
 from sslx.collectives import pmean_if
 from sslx.linalg import l2_normalise
 from sslx.moments import at_least_float32, global_count
@@ -52,7 +52,7 @@ def sigreg(
         The loss [] and its term.
 
     Raises:
-        ValueError: unless the shapes are [N, d] and [S, d].
+        ValueError: unless the shapes are [N, d] and [S, d], t_max > 0 and `knots` is at least 2.
         TypeError: unless both are floating-point arrays.
 
     Reference: Balestriero and LeCun, "LeJEPA: Provable and Scalable Self-Supervised Learning Without the Heuristics", 2025,
@@ -61,6 +61,7 @@ def sigreg(
     check_matrix("z", z)
     check_matrix("directions", directions)
     check_integer("knots", knots, minimum=2)
+    check_positive("t_max", t_max)
     if directions.shape[1] != z.shape[1]:
         raise ValueError(f"directions must have shape [S, {z.shape[1]}], got {directions.shape}; draw them as wide as z")
     u = jnp.matmul(at_least_float32(z), at_least_float32(directions).T, precision=lax.Precision.HIGHEST)
@@ -104,12 +105,14 @@ def lejepa(
         The loss [] and its terms, unweighted.
 
     Raises:
-        ValueError: unless z has shape [V, N, d].
+        ValueError: unless z has shape [V, N, d], lam is in [0, 1] and `slices` is at least 1; for `knots` and `t_max` as `sigreg` does.
         TypeError: unless z is a floating-point array.
 
     Reference: Balestriero and LeCun, 2025, arXiv 2511.08544.
     """
     check_views("z", z)
+    check_range("lam", lam, 1.0)
+    check_integer("slices", slices)
     z = at_least_float32(z)
     directions = l2_normalise(jax.random.normal(key, (slices, z.shape[2]), z.dtype))
     statistic = jax.vmap(lambda view: sigreg(view, directions, knots=knots, t_max=t_max, axis_name=axis_name)[0])

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
-from sslx.checks import check_count, check_pair
+from sslx.checks import check_count, check_pair, check_positive
 from sslx.collectives import all_gather_if, map_rows, pmean_if, row_indices
 from sslx.linalg import safe_reciprocal_norm
 from sslx.moments import at_least_float32, global_count
@@ -40,13 +40,14 @@ def spectral_contrastive(
         The loss [] and its terms.
 
     Raises:
-        ValueError: unless both have one shape [N, d] with at least 2 rows over all devices.
+        ValueError: unless both have one shape [N, d] with at least 2 rows over all devices, and mu > 0.
         TypeError: unless both are floating-point arrays.
 
     Reference: HaoChen, Wei, Gaidon, Ma, "Provable Guarantees for Self-Supervised Deep Learning with Spectral Contrastive Loss", 2021,
     arXiv 2106.04156.
     """
     check_pair("z_a", z_a, "z_b", z_b)
+    check_positive("mu", mu)
     count = global_count(z_a, axis_name)
     check_count("z_a", count)
     a, b = _clip(z_a, mu), _clip(z_b, mu)

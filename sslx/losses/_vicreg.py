@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from sslx.checks import check_count, check_pair
+from sslx.checks import check_count, check_pair, check_range
 from sslx.collectives import pmean_if
 from sslx.moments import at_least_float32, centre, global_count, square_sums
 from sslx.typing import AxisName, Embedding, Number, Scalar
@@ -53,12 +53,13 @@ def vicreg(
         The loss [] and its terms.
 
     Raises:
-        ValueError: unless both have one shape [N, d] with at least 2 rows over all devices.
+        ValueError: unless both have one shape [N, d] with at least 2 rows over all devices, and eps >= 0.
         TypeError: unless both are floating-point arrays.
 
     Reference: Bardes, Ponce, LeCun, "VICReg", 2022, arXiv 2105.04906.
     """
     check_pair("z_a", z_a, "z_b", z_b)
+    check_range("eps", eps)
     count = global_count(z_a, axis_name)
     check_count("z_a", count)
     unbiased = count / (count - 1)

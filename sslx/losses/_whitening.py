@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from sslx.checks import check_count, check_views
+from sslx.checks import check_count, check_integer, check_range, check_views
 from sslx.collectives import all_gather_if
 from sslx.linalg import l2_normalise, safe_shift
 from sslx.moments import at_least_float32, centre, covariance
@@ -38,17 +38,19 @@ def w_mse(key: Array, z: Views, *, sub_batch: int = 128, eps: Number = 0.0, axis
         The loss [] and its term.
 
     Raises:
-        ValueError: unless z has shape [V, N, d] and `sub_batch` divides the rows of all devices.
+        ValueError: unless z has shape [V, N, d] `sub_batch` divides the rows of all devices and eps is in [0, 1].
         TypeError: unless z is a floating-point array.
 
     Reference: Ermolov, Siarohin, Sangineto, Sebe, "Whitening for Self-Supervised Representation Learning", 2021, arXiv 2007.06346.
     """
     check_views("z", z, min_views=2)
+    check_integer("sub_batch", sub_batch, minimum=2)
+    check_range("eps", eps, 1.0)
     z = all_gather_if(at_least_float32(z), axis_name, axis=1)
     views, count, d = z.shape
     check_count("z", count)
     size = min(sub_batch, count)
-    if size < 2 or count % size:
+    if count % size:
         raise ValueError(f"sub_batch must be at least 2 and divide the {count} rows of z, got {sub_batch}; drop the rows left over")
     rows = jax.random.permutation(key, count).reshape(-1, size)
     whitened = jax.vmap(jax.vmap(lambda part: whiten(part, eps)))(z[:, rows])

@@ -210,6 +210,53 @@ def test_float32_is_less_accurate_but_sound(name):
     assert np.isfinite(slope).all()
 
 
+@pytest.mark.parametrize("name", SOLVED)
+def test_times_before_the_start(name):
+    """The flow leads from there to the start again; far before it the state may be infinite, but it is never unknown."""
+    flow, start = SOLVED[name]
+    times = np.asarray([0.05, 0.9])
+
+    @jax.jit
+    def compute(t, start):
+        before, rate = jax.jvp(lambda t: flow.solution(-t, start), (t,), (jnp.ones(2),))
+        return before, rate, flow.velocity(before), jax.vmap(flow.solution)(t, before), flow.solution(jnp.asarray([-1e4, -1e9]), start)
+
+    before, rate, velocity, again, far = map(np.asarray, compute(times, start))
+    assert np.any(np.abs(before[1] / start - 1) > 1e-3)
+    finite = np.isfinite(before)
+    assert finite[0, :4].all()
+    np.testing.assert_allclose(again[finite], np.broadcast_to(start, again.shape)[finite], rtol=1e-12)
+    np.testing.assert_allclose(-rate[finite], velocity[finite], rtol=1e-9, atol=1e-12)
+    assert np.all(rate[~finite] == 0)
+    assert not np.isnan(far).any()
+
+
+@pytest.mark.parametrize(
+    ("flow", "start", "blow_up"),
+    [
+        (dynamics.euclidean_no_stop_gradient(), 4.0, np.log(4 / 3) - 1 / 3),  # d lam/dt = -lam (1 - lam)^2
+        (dynamics.barlow_twins(jnp.asarray([-1.0])), 0.5, -np.log(5) / 8),  # ds/dt = -4 s (1 + s^2)
+    ],
+)
+def test_infinite_before_a_blow_up_that_lies_before_the_start(flow, start, blow_up):
+    lam = np.asarray(flow.solution(blow_up * np.asarray([1 - 1e-6, 1 + 1e-6]), jnp.asarray([start])))[:, 0]
+    assert np.isfinite(lam[0])
+    assert lam[0] > 100
+    assert np.isposinf(lam[1])
+
+
+def test_derivative_in_the_start_on_the_way_back_from_a_stable_fixed_point():
+    """d lam/dt = lam (1 - lam): lam = lam0/(lam0 + (1 - lam0) e^{-t}), which has long left the fixed point at t = -30."""
+    start, growth = np.asarray([1 - 1e-9]), np.exp(30.0)
+    slope = jax.jvp(partial(dynamics.iso_euclidean().solution, -30.0), (start,), (np.ones(1),))[1]
+    np.testing.assert_allclose(slope, growth / (start + (1 - start) * growth) ** 2, rtol=1e-6)
+
+
+def test_an_unknown_time_gives_an_unknown_state():
+    for name in ("euclidean", "euclidean decay", "iso"):
+        assert np.isnan(SOLVED[name][0].solution(np.nan, SOLVED[name][1])).all()
+
+
 def test_times_of_any_shape_and_batched_starts():
     flow, start = SOLVED["euclidean decay"]
     solution = jax.jit(flow.solution)

@@ -181,6 +181,10 @@ def test_blow_up_happens_when_it_should():
         (lambda: dynamics.collapse_threshold(dynamics.cosine()), "flow has no collapse threshold"),
         (lambda: dynamics.cosine(nodes=1), "nodes must be at least 2, got 1"),
         (lambda: dynamics.directpred(tau=0.0), "tau must be positive, got 0.0"),
+        (
+            lambda: dynamics.integrate(dynamics.euclidean(), np.asarray([1.0, -0.5]), jnp.ones(2)),
+            "t must be >= 0, got -0.5; for times before",
+        ),
     ],
 )
 def test_bad_input_is_told_apart(call, message, without_typing_hook):

@@ -133,6 +133,17 @@ def test_a_mode_that_is_not_there_stays_away():
     np.testing.assert_array_equal(weights, [[1.0, 0.0]])
 
 
+def test_weights_that_no_float_holds_are_infinite():
+    """Each by the direction that leads it, also where two overflow, and beside entries that stay finite."""
+    t, w0 = np.asarray([1.0, 1e3, np.inf]), jnp.ones((1, 3))
+    along = np.asarray(dynamics.infonce_weights(t, w0, jnp.diag(jnp.asarray([1.0, 2.0, 0.0]))))[:, 0]
+    np.testing.assert_allclose(along, [[np.e, np.e**2, 1], [np.inf, np.inf, 1], [np.inf, np.inf, 1]], rtol=1e-12)
+    turned = np.asarray(dynamics.infonce_weights(t, w0, jnp.asarray(V[:3, :3] @ V[:3, :3].T)))[1:, 0]
+    assert np.isinf(turned).all()
+    back = np.asarray(dynamics.infonce_weights(-t[:2], w0, jnp.diag(jnp.asarray([-1.0, -2.0, 0.0]))))[:, 0]
+    np.testing.assert_allclose(back, along[:2], rtol=1e-12)
+
+
 def test_when_a_level_is_reached():
     rates, start = np.asarray([[0.5, -0.5, 0.0], [1e-3, 0.8, 0.1]])
     time = jax.jit(lambda start: dynamics.escape_time(dynamics.infonce(rates), start))(start)

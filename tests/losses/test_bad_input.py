@@ -1,5 +1,7 @@
 """Every mistake in shape, rank or dtype is refused in one line with the remedy, whatever the loss."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -89,8 +91,56 @@ def test_one_row_is_too_few(name):
         (lambda: losses.w_mse(jax.random.key(0), jnp.ones((1, 6, 3))), "z must have at least 2 views"),
         (lambda: losses.corinfomax(Z, Z, losses.corinfomax_init(4)), r"running.cov_a must have shape \[3, 3\], got \(4, 4\)"),
         (lambda: losses.byol_logdet(Z, Z, jnp.ones((4, 2))), "p and z_online must have one shape"),
+        (
+            lambda: losses.ssl_hsic(jnp.ones((2, 4, 3)), DRAW._replace(phases=jnp.ones(1)), DRAW),
+            r"features_a must hold phases \[R\] = \(2,\), got \(1,\); draw them with imq_features",
+        ),
+        (
+            lambda: losses.corinfomax(Z, Z, losses.corinfomax_init(3)._replace(mean_a=jnp.ones(1))),
+            r"running.mean_a must have shape \[3\], got \(1,\); start from corinfomax_init\(3\)",
+        ),
+        (lambda: losses.corinfomax(Z, Z, losses.corinfomax_init(3)._replace(mean_b=jnp.ones((4, 1)))), "running.mean_b must have shape"),
+        (lambda: losses.ssl_hsic_random(jax.random.key(0), jnp.ones((2, 4, 3)), features=0), "features must be an integer of at least 1"),
+        (lambda: losses.lejepa(jax.random.key(0), jnp.ones((2, 4, 3)), slices=2.5), "slices must be an integer of at least 1, got 2.5"),
+        (lambda: losses.w_mse(jax.random.key(0), jnp.ones((2, 4, 3)), sub_batch=2.0), "sub_batch must be an integer of at least 2"),
+        (lambda: losses.corinfomax_init(0), "width must be an integer of at least 1, got 0"),
     ],
 )
 def test_arguments_of_one_loss(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+STACK, KEY = jnp.ones((2, 4, 3)), jax.random.key(0)
+
+
+@pytest.mark.parametrize(
+    ("loss", "name", "value", "wanted"),
+    [
+        (losses.barlow_twins, "eps", -5.0, "at least 0"),
+        (losses.vicreg, "eps", -1e-4, "at least 0"),
+        (losses.nt_xent, "temperature", 0.0, "above 0"),
+        (losses.nt_xent, "temperature", -0.5, "above 0"),
+        (losses.nt_xent, "temperature", float("nan"), "above 0"),
+        (losses.spectral_contrastive, "mu", -1.0, "above 0"),
+        (losses.vicreg_logdet, "beta", -1.0, "at least 0"),
+        (losses.vicreg_pairdist, "variance", 0.0, "above 0"),
+        (partial(losses.byol_logdet, z_online=Z), "beta", np.float32(-1), "at least 0"),
+        (partial(losses.byol_pairdist, z_online=Z), "variance", -1, "above 0"),
+        (losses.mec, "eps_squared", 0, "above 0"),
+        (losses.matrix_ssl, "mu", -1.0, "at least 0"),
+        (partial(losses.corinfomax, running=losses.corinfomax_init(3)), "forgetting", 2.0, "between 0 and 1"),
+        (partial(losses.corinfomax, running=losses.corinfomax_init(3)), "eps", -1.0, "at least 0"),
+        (lambda a, b, **kw: losses.corinfomax_init(3, **kw), "scale", -1.0, "at least 0"),
+        (lambda a, b, **kw: losses.total_coding_rate(a, **kw), "eps_squared", -0.1, "above 0"),
+        (lambda a, b, **kw: losses.emp_ssl(STACK, **kw), "eps_squared", 0.0, "above 0"),
+        (lambda a, b, **kw: losses.w_mse(KEY, STACK, **kw), "eps", 2.0, "between 0 and 1"),
+        (lambda a, b, **kw: losses.sigreg(a, EYE, **kw), "t_max", 0.0, "above 0"),
+        (lambda a, b, **kw: losses.lejepa(KEY, STACK, **kw), "lam", 2.0, "between 0 and 1"),
+        (lambda a, b, **kw: losses.ssl_hsic_random(KEY, STACK, **kw), "scale", -1.0, "above 0"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(loss, name, value, wanted):
+    """Outside lie NaN, or a number that means something else."""
+    with pytest.raises(ValueError, match=f"^{name} must be {wanted}, got {value}$"):
+        loss(Z, Z, **{name: value})
