@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from flax.errors import ScopeParamShapeError
 from jax import Array
 
 from sslx import data, evaluate, parallel
-from sslx.augment import COLOURED
+from sslx.augment import COLOURED, RECIPES, make_views
 from sslx.config import Config, ConfigError
 from sslx.data import Dataset
-from sslx.methods import HeadSize, Method
+from sslx.methods import HeadSize, Method, Online
 from sslx.models import Head, encoder
 from sslx.train import Network, TrainState, create_state, init_probe
 from sslx.typing import AxisName
@@ -23,6 +24,7 @@ class Parts(NamedTuple):
     """What a config stands for, built."""
 
     dataset: Dataset
+    split: evaluate.ValidationSplit
     method: Method
     lift: parallel.Lift
     steps: int
@@ -41,11 +43,12 @@ def assemble(config: Config, progress: data.Progress | None = None) -> Parts:
     """Read the data (telling `progress` how many images are decoded) and build method, optimiser and placement.
 
     Raises:
-        ConfigError: the batch does not fit the data or the devices.
+        ConfigError: the batch does not fit the data, the devices or the method, or the views do not fit the images or the method.
         DataError: the data set cannot be read.
     """
-    dataset = data.load(config.dataset, data_dir=config.data_dir, progress=progress)
-    count = len(dataset.train_images)
+    method, dataset = config.build_method(), data.load(config.dataset, data_dir=config.data_dir, progress=progress)
+    split = evaluate.validation_split(dataset.train_labels)
+    count = epoch_size(method, dataset, split)
     if config.batch_size > count:
         raise ConfigError(f"batch_size must be at most {count}, the training images of {config.dataset}, got {config.batch_size}")
     try:
@@ -57,16 +60,49 @@ def assemble(config: Config, progress: data.Progress | None = None) -> Parts:
         raise ConfigError(
             f"views {config.views} are for RGB images, {config.dataset} has shape {dataset.train_images.shape[1:]}; use a digits preset"
         )
+    rehearse(config, method, inputs_of(dataset))
     steps = config.steps or (config.epochs or 0) * (count // config.batch_size)
     schedule, optimizer = config.build_optimizer(steps)
     return Parts(
         dataset=dataset,
-        method=config.build_method(),
+        split=split,
+        method=method,
         lift=lift,
         steps=steps,
         schedule=jax.jit(schedule),
         optimizer=optimizer,
     )
+
+
+def epoch_size(method: Method, dataset: Dataset, split: evaluate.ValidationSplit) -> int:
+    """Images of an epoch: all there are, labelled or not; for a method that learns from labels those that validation leaves."""
+    extra = dataset.unlabelled_images
+    return len(split.kept) if method.target == "labels" else len(dataset.train_images) + (0 if extra is None else len(extra))
+
+
+def rehearse(config: Config, method: Method, inputs: Inputs) -> None:
+    """Trace views and loss on shapes alone: what does not fit is told before anything is written."""
+    n, network, key = config.batch_size, build_network(config, inputs), jax.random.key(0)
+    image, rows, width = shaped(n, *inputs.image_shape), shaped(n, dtype=jnp.int32), network.projector.out
+    try:
+        views = jax.eval_shape(partial(make_views, views=RECIPES[config.views]), key, image, rows)
+        z, state = shaped(len(views), n, width), jax.eval_shape(lambda: method.init_state(width))
+        jax.eval_shape(lambda z, state, step: method.loss(Online(z, z), z, state, key, step, None), z, state, shaped(dtype=jnp.int32))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{config.method} with views {config.views} cannot be trained: {str(error).splitlines()[0]}") from None
+    view, encode = shaped(2, *views.shape[2:]), network.encoder
+    try:
+        jax.eval_shape(encode.apply, jax.eval_shape(encode.init, key, image), view)
+    except ScopeParamShapeError:
+        raise ConfigError(
+            f"model {config.model} wants images of one size: those of {config.dataset} are {inputs.image_shape}, views {config.views} make "
+            f"{view.shape[1:]}; choose another model"
+        ) from None
+
+
+def shaped(*shape: int, dtype: Any = jnp.float32) -> jax.ShapeDtypeStruct:
+    """What stands for an array in a trace."""
+    return jax.ShapeDtypeStruct(shape, dtype)
 
 
 def inputs_of(dataset: Dataset) -> Inputs:

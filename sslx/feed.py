@@ -14,7 +14,6 @@ from sslx import data, speed
 from sslx.assemble import Parts
 from sslx.config import Config, ConfigError
 from sslx.data import Dataset
-from sslx.evaluate import ValidationSplit
 from sslx.train import Batch, batches, make_chunk, streamed
 from sslx.train._loop import StepFn
 
@@ -58,9 +57,9 @@ def describe_feed(config: Config, dataset: Dataset) -> str:
     return words[choose(config, dataset)]
 
 
-def make_feed(config: Config, parts: Parts, step: StepFn, split: ValidationSplit, *, seeds: Sequence[int], start: int, chunk: int) -> Feed:
+def make_feed(config: Config, parts: Parts, step: StepFn, *, seeds: Sequence[int], start: int, chunk: int) -> Feed:
     """The feed of runs with these seeds, side by side, from step `start` on; a resident one takes `chunk` steps per call."""
-    images, labels = training_data(parts, split)
+    images, labels = training_data(parts)
     lift, size = parts.lift, config.batch_size
     per_epoch = len(images) // size
     chosen = choose(config, parts.dataset)
@@ -79,13 +78,13 @@ def beside(*arrays: np.ndarray) -> np.ndarray:
     return arrays[0] if len(arrays) == 1 else np.stack(arrays, axis=1)
 
 
-def training_data(parts: Parts, split: ValidationSplit) -> tuple[Any, np.ndarray]:
+def training_data(parts: Parts) -> tuple[Any, np.ndarray]:
     """Images to train on, with labels.
 
     A method that learns from labels leaves out the validation images; others take all there are, the validation images without their
     labels, so that the online probe does not see them.
     """
-    dataset = parts.dataset
+    dataset, split = parts.dataset, parts.split
     if parts.method.target == "labels":
         return dataset.train_images[split.kept], dataset.train_labels[split.kept]
     labels = dataset.train_labels.copy()

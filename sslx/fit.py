@@ -36,8 +36,7 @@ class Recorder:
     def __init__(self, config: Config, parts: Parts, run: RunFolder, checkpoints: Checkpoints, watch: Watch) -> None:
         self.config, self.parts, self.run, self.checkpoints, self.watch = config, parts, run, checkpoints, watch
         self.inputs = inputs_of(parts.dataset)
-        self.split = evaluate.validation_split(parts.dataset.train_labels)
-        rows = evaluate.monitored(self.split)
+        rows = evaluate.monitored(parts.split)
         self.images, self.labels = parts.dataset.train_images[rows], parts.dataset.train_labels[rows]
         self.project = frozen_projector(config, self.inputs)
 
@@ -61,7 +60,7 @@ class Recorder:
     @on_first
     def validate(self, step: int, state: TrainState) -> None:
         """One line of validation.jsonl and a checkpoint."""
-        held = len(self.split.held)
+        held = len(self.parts.split.held)
         features = evaluate.extract(frozen_encoder(self.config.model), variables_of(state), self.images)
         z = evaluate.extract(self.project, variables_of(state, "projector"), features)
         record = {"step": step, **evaluate.monitor(features, z, self.labels, held)}
@@ -111,7 +110,7 @@ def fit(parts: Parts, recorders: Sequence[Recorder], states: Sequence[TrainState
     step = jax.jit(build_step(config, parts, axis_name=lift.axis_name))
     chunk, save_every = cadence(config.checkpoint_every, steps)
     seeds = [recorder.config.seed for recorder in recorders]
-    feed = make_feed(config, parts, side_by_side(step, lanes), recorders[0].split, seeds=seeds, start=start, chunk=chunk)
+    feed = make_feed(config, parts, side_by_side(step, lanes), seeds=seeds, start=start, chunk=chunk)
     state, first = lift.replicate(stack(states)), next(feed.stream)
     program = speed.compile_step(feed.step, state, first)
     stream, every, rates = itertools.chain([first], feed.stream), math.gcd(save_every, LOG_EVERY), []

@@ -33,7 +33,8 @@ def correlation_update(corr: Matrix, z: Embedding, *, decay: Number, axis_name: 
     check_matrix("z", z)
     check_square("corr", corr, z.shape[1])
     check_range("decay", decay, 1.0)
-    return lax.stop_gradient(decay * at_least_float32(corr) + (1 - decay) * second_moment(z, axis_name=axis_name))
+    new = second_moment(z, axis_name=axis_name)
+    return lax.stop_gradient(new + decay * (at_least_float32(corr) - new))  # with two products each program would fuse the one it likes
 
 
 def directpred(corr: Matrix, *, alpha: Number = 0.5, eps: Number = 0.0, normalize: bool = True) -> Matrix:

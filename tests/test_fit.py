@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cheap_view import brighten
-from sslx import augment, evaluate, parallel
+from sslx import augment, parallel
 from sslx.assemble import assemble, initial_state, inputs_of
 from sslx.fit import Recorder, build_step, cadence, fit, step_flops
 from sslx.folder import SPEED
@@ -27,8 +27,8 @@ def noted(key, images, index):
 class Notes(Recorder):
     """A recorder that keeps what it hears."""
 
-    def __init__(self, config, split):
-        self.config, self.split, self.logged, self.validated = config, split, [], []
+    def __init__(self, config):
+        self.config, self.logged, self.validated = config, [], []
 
     def log(self, step, metrics):
         self.logged.append((step, {k: v for k, v in metrics.items() if k not in SPEED}))
@@ -47,8 +47,7 @@ def parts():
 
 def train(parts, *configs):
     """Parameters and notes of each run, in float64."""
-    split = evaluate.validation_split(parts.dataset.train_labels)
-    notes = [Notes(config, split) for config in configs]
+    notes = [Notes(config) for config in configs]
     states = [wide(initial_state(config, inputs_of(parts.dataset), parts.optimizer)) for config in configs]
     VIEWS.clear()
     states, speed = fit(parts, notes, states, 0)

@@ -52,13 +52,19 @@ def random_parts(config: Config, count: int) -> Parts:
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 256, (count, 32, 32, 3), np.uint8), np.arange(count, dtype=np.int32) % 10
     dataset = Dataset("random", images, labels, images[:100], labels[:100], tuple("0123456789"))
-    return Parts(dataset, config.build_method(), parallel.lift("jit", 1), 1000, *config.build_optimizer(1000))
+    return Parts(
+        dataset,
+        evaluate.validation_split(dataset.train_labels),
+        config.build_method(),
+        parallel.lift("jit", 1),
+        1000,
+        *config.build_optimizer(1000),
+    )
 
 
 def start(config: Config, parts: Parts, steps: int) -> tuple[Feed, Any]:
     """The feed of a run as the trainer makes it, and its first state."""
-    split = evaluate.validation_split(parts.dataset.train_labels)
-    feed = make_feed(config, parts, build_step(config, parts), split, seeds=[0], start=0, chunk=steps)
+    feed = make_feed(config, parts, build_step(config, parts), seeds=[0], start=0, chunk=steps)
     return feed, parts.lift.replicate(initial_state(config, inputs_of(parts.dataset), parts.optimizer))
 
 

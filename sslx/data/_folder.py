@@ -1,4 +1,4 @@
-"""A folder of images: PATH/train/<class>/*.png|jpg|jpeg|webp and PATH/test/<class>/..., the test part optional."""
+"""A folder of images: PATH/train/<class>/*.png|jpg|jpeg|webp and PATH/test/<class>/... (or validation, val), the test part optional."""
 
 import os
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ import numpy as np
 from sslx.data._cache import Facts, Source, cached, write_images
 from sslx.data._dataset import DataError, Dataset, Request, check_labels, stratified_split
 from sslx.data._decode import EXTENSIONS, common_size, decode, in_parallel, probe
+from sslx.data._examples import SPLITS
 
 LAYOUT = "PATH/train/<class>/*.png (or jpg, jpeg, webp)"
 
@@ -30,21 +31,28 @@ def folder(request: Request) -> Dataset:
     root = Path(request.argument).expanduser()
     try:
         train = listing(root, "train")
-        test = listing(root, "test") if (root / "test").is_dir() else None
+        held_out = next((name for name in SPLITS["test"] if (root / name).is_dir()), None)
+        test = listing(root, held_out) if held_out else None
     except OSError as error:
         raise DataError(f"{root} cannot be read ({error}); check the path and its permissions") from None
     number = {name: i for i, name in enumerate(sorted(set(train.classes)))}
     names = tuple(number)
     if test is not None and not number.keys() >= set(test.classes):
         unknown = min(set(test.classes) - number.keys())
-        raise DataError(f"{root / 'test' / unknown} is a class without training images; add {root / 'train' / unknown} or remove it")
+        raise DataError(f"{root / str(held_out) / unknown} is a class without training images; add {root / 'train' / unknown} or remove it")
     parts = [train] if test is None else [train, test]
     sources = [entry for part in parts for entry in part.sources]
     labels = np.array([number[name] for part in parts for name in part.classes], np.int32)
     split_at = len(train.sources)
     check_labels(str(root / "train"), labels[:split_at], len(names))
     rows = stratified_split(labels, names) if test is None else (np.arange(split_at), np.arange(split_at, len(labels)))
-    notes = () if test else (f"there is no test/ directory: a fifth of every class, {len(rows[1])} images, is held out for testing",)
+    notes = (
+        ()
+        if test
+        else (
+            f"there is no test/ (or validation/, val/) directory: a fifth of every class, {len(rows[1])} images, is held out for testing",
+        )
+    )
     return cached(request.name, sources, lambda out: write(out, request, sources, labels, rows, Facts(names, notes)))
 
 

@@ -55,6 +55,8 @@ def images_of(path: Path, name: str, arrays: dict[str, np.ndarray]) -> np.ndarra
         raise DataError(
             f"{path}: {name} have dtype {x.dtype}, wanted uint8 from 0 to 255; convert them, (255 * x).astype(np.uint8) from [0, 1]"
         )
+    if x.shape[:1] == (0,):
+        raise DataError(f"{path}: {name} have shape {x.shape}, wanted one image or more; fill the array or leave it out")
     x = x[..., None] if x.ndim == 3 else x
     if x.ndim != 4 or x.shape[-1] not in (1, 3) or 0 in x.shape:
         raise DataError(

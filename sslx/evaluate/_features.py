@@ -42,8 +42,12 @@ def first_rows(count: int, y: Array) -> np.ndarray:
 
 
 def unit_interval(images: Array) -> Array:
-    """uint8 images as float32 in [0, 1]; floating-point images as they are."""
-    return images if jnp.issubdtype(images.dtype, jnp.floating) else images.astype(jnp.float32) / 255
+    """uint8 images, and those of 0 and 1 alone (bool), as float32 in [0, 1]; floating-point images as they are."""
+    if jnp.issubdtype(images.dtype, jnp.floating):
+        return images
+    if images.dtype not in (jnp.uint8, jnp.bool):
+        raise TypeError(f"images must be uint8 or floating-point in [0, 1], got dtype {images.dtype}; scale and convert them")
+    return images.astype(jnp.float32) / (255 if images.dtype == jnp.uint8 else 1)
 
 
 def jitted(apply: Apply) -> Apply:

@@ -106,5 +106,7 @@ def _check_moments(running: CorInfoMaxState, view: str, width: int) -> None:
 def _update(z: Embedding, old_mean: AnyArray, old_cov: Matrix, forgetting: Number, axis_name: AxisName) -> tuple[Array, Array]:
     """The running mean and the running covariance about that new mean."""
     z = at_least_float32(z)
-    mu = forgetting * jnp.asarray(old_mean, z.dtype) + (1 - forgetting) * mean(z, axis_name=axis_name)
-    return mu, forgetting * jnp.asarray(old_cov, z.dtype) + (1 - forgetting) * second_moment(z - mu, axis_name=axis_name)
+    new_mean = mean(z, axis_name=axis_name)
+    mu = new_mean + forgetting * (jnp.asarray(old_mean, z.dtype) - new_mean)
+    new_cov = second_moment(z - mu, axis_name=axis_name)
+    return mu, jnp.asarray(new_cov + forgetting * (jnp.asarray(old_cov, z.dtype) - new_cov))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from sslx import losses, predictors
-from sslx.methods._method import HeadSize, Loss, Method, MethodLoss, Online, add, cross_views, pick
+from sslx.methods._method import HeadSize, Loss, Method, MethodLoss, Online, add, cross_views, pair, pick
 from sslx.typing import AxisName, Matrix, Scalar, Views
 
 REGRESSION = {"cosine": losses.cosine, "euclidean": losses.euclidean}
@@ -75,11 +75,12 @@ def closed_form(loss: Loss, powers: Callable[..., Sequence[Matrix]], decay: floa
 
     def apply(online: Online, target: Views, state: Matrix, key: Array, step: Array, axis_name: AxisName) -> tuple[Scalar, Any, Matrix]:
         update = partial(predictors.correlation_update, decay=decay, axis_name=axis_name)
-        corr_a = update(state, online.z[0]).astype(state.dtype)
-        corr_b = update(corr_a, online.z[1]).astype(state.dtype)
+        (z_a, z_b), (target_a, target_b) = pair(online.z), pair(target)
+        corr_a = update(state, z_a).astype(state.dtype)
+        corr_b = update(corr_a, z_b).astype(state.dtype)
         w_a, w_b = powers(corr_a, corr_b)
-        value_ab, terms_ab = loss(online.z[0], target[1], w_a, axis_name=axis_name)
-        value_ba, terms_ba = loss(online.z[1], target[0], w_b, axis_name=axis_name)
+        value_ab, terms_ab = loss(z_a, target_b, w_a, axis_name=axis_name)
+        value_ba, terms_ba = loss(z_b, target_a, w_b, axis_name=axis_name)
         return value_ab + value_ba, add(terms_ab, terms_ba), corr_b
 
     return apply

@@ -9,7 +9,7 @@ from jax import Array
 
 from sslx import losses
 from sslx.linalg import l2_normalise
-from sslx.methods._method import HeadSize, Loss, Method, MethodLoss, Online, add, cross_views, two_views
+from sslx.methods._method import HeadSize, Loss, Method, MethodLoss, Online, add, cross_views, pair, two_views
 from sslx.moments import at_least_float32
 from sslx.typing import AxisName, Embedding, Scalar, Views
 
@@ -66,8 +66,9 @@ def cross_views_with_entropy(loss: Loss) -> MethodLoss:
     """The sum over both orders of `loss(p, z_target, z_online)`."""
 
     def apply(online: Online, target: Views, state: Any, key: Array, step: Array, axis_name: AxisName) -> tuple[Scalar, Any, Any]:
-        value_ab, terms_ab = loss(online.p[0], target[1], online.z[0], axis_name=axis_name)
-        value_ba, terms_ba = loss(online.p[1], target[0], online.z[1], axis_name=axis_name)
+        (p_a, p_b), (target_a, target_b), (z_a, z_b) = pair(online.p), pair(target), pair(online.z)
+        value_ab, terms_ab = loss(p_a, target_b, z_a, axis_name=axis_name)
+        value_ba, terms_ba = loss(p_b, target_a, z_b, axis_name=axis_name)
         return value_ab + value_ba, add(terms_ab, terms_ba), state
 
     return apply
@@ -77,7 +78,7 @@ def with_running_moments(loss: Callable[..., tuple[Scalar, Any, Any]]) -> Method
     """A loss of two views that carries moments from step to step."""
 
     def apply(online: Online, target: Views, state: Any, key: Array, step: Array, axis_name: AxisName) -> tuple[Scalar, Any, Any]:
-        z_a, z_b = online.z
+        z_a, z_b = pair(online.z)
         return loss(z_a, z_b, state, axis_name=axis_name)
 
     return apply

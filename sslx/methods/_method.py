@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from jax import Array
 
-from sslx.typing import AxisName, Matrix, Scalar, Views
+from sslx.typing import AxisName, Embedding, Matrix, Scalar, Views
 
 Loss = Callable[..., tuple[Scalar, Any]]
 
@@ -52,11 +52,22 @@ class Method(NamedTuple):
     matrix: Callable[[Any], Matrix] | None = None
 
 
+def pair(views: Views) -> tuple[Embedding, Embedding]:
+    """The two views of a loss that compares two.
+
+    Raises:
+        ValueError: there are fewer or more.
+    """
+    if len(views) != 2:
+        raise ValueError(f"the loss compares two views, got {len(views)}; take a recipe of two, or a method for any number of views")
+    return views[0], views[1]
+
+
 def two_views(loss: Loss) -> MethodLoss:
     """A symmetric loss of the projections of two views."""
 
     def apply(online: Online, target: Views, state: Any, key: Array, step: Array, axis_name: AxisName) -> tuple[Scalar, Any, Any]:
-        z_a, z_b = online.z
+        z_a, z_b = pair(online.z)
         value, terms = loss(z_a, z_b, axis_name=axis_name)
         return value, terms, state
 
@@ -87,8 +98,9 @@ def cross_views(loss: Loss) -> MethodLoss:
     """The sum of a regression loss over both orders of the views: prediction of one on the target of the other."""
 
     def apply(online: Online, target: Views, state: Any, key: Array, step: Array, axis_name: AxisName) -> tuple[Scalar, Any, Any]:
-        value_ab, terms_ab = loss(online.p[0], target[1], axis_name=axis_name)
-        value_ba, terms_ba = loss(online.p[1], target[0], axis_name=axis_name)
+        (p_a, p_b), (z_a, z_b) = pair(online.p), pair(target)
+        value_ab, terms_ab = loss(p_a, z_b, axis_name=axis_name)
+        value_ba, terms_ba = loss(p_b, z_a, axis_name=axis_name)
         return value_ab + value_ba, add(terms_ab, terms_ba), state
 
     return apply

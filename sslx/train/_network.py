@@ -71,6 +71,8 @@ def apply_views(
 def apply_in_parts(network: Network, variables: Variables, views: Float[Array, "V N ..."], parts: int) -> tuple[Outputs, Variables]:
     """`apply_views` on rows i, i + parts, i + 2 parts, ... for every i < parts, keeping only the outputs for the backward pass."""
     v, n = views.shape[:2]
+    if n % parts:
+        raise ValueError(f"micro_batches must divide the {n} images of the batch, got {parts}; take a divisor")
 
     @jax.checkpoint
     def body(batch_stats: Any, part: Array) -> tuple[Any, Outputs]:

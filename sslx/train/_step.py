@@ -129,5 +129,5 @@ def move_target(state: TrainState, params: Any, batch_stats: Any, momentum: Arra
     """The target network one step on: parameters averaged, batch statistics its own."""
     if not state.target:
         return {}
-    moved = jax.tree.map(lambda t, p: (momentum * t + (1 - momentum) * p).astype(t.dtype), state.target["params"], params)
+    moved = jax.tree.map(lambda t, p: (t + (1 - momentum) * (p - t)).astype(t.dtype), state.target["params"], params)
     return {"params": moved, "batch_stats": batch_stats}

@@ -140,6 +140,10 @@ ARRAYS = {
         r"images have shape \(10, 3, 8, 8\), wanted .* with 1 or 3 channels; transpose",
     ),
     "no images": (npz(images=IMAGES[:0], labels=LABELS[:0]), r"images have shape \(0, 8, 8, 3\), wanted"),
+    "no test images": (
+        npz(test_images=IMAGES[:0], test_labels=LABELS[:0]),
+        r"test_images have shape \(0, 8, 8, 3\), wanted one image or more; fill the array or leave it out",
+    ),
     "float labels": (
         npz(labels=LABELS / 2),
         r"labels have shape \(10,\) and dtype float64, wanted whole numbers \[N\]; number the classes from 0",

@@ -46,6 +46,20 @@ def test_without_a_test_directory_a_fifth_of_every_class_is_held_out(tmp_path):
     np.testing.assert_array_equal(again.test_images, found.test_images)
 
 
+@pytest.mark.parametrize("name", ["validation", "val"])
+def test_other_names_of_the_test_directory_are_known(name, tmp_path):
+    write_folder(tmp_path / "set")
+    expected = data.load(f"folder:{tmp_path}/set")
+    (tmp_path / "set/test").rename(tmp_path / "set" / name)
+    found = data.load(f"folder:{tmp_path}/set")
+    np.testing.assert_array_equal(found.test_images, expected.test_images)
+    np.testing.assert_array_equal(found.train_images, expected.train_images)
+    assert found.notes == ()
+    (tmp_path / "set" / name / "dog").rename(tmp_path / "set" / name / "wolf")
+    with pytest.raises(data.DataError, match=rf"{name}/wolf is a class without training images"):
+        data.load(f"folder:{tmp_path}/set")
+
+
 def test_images_of_several_sizes_are_brought_to_one_and_it_is_said(tmp_path):
     write_folder(tmp_path / "set", size=(10, 14))
     gradient = np.repeat(np.arange(0, 200, 10, dtype=np.uint8)[:, None], 30, 1)

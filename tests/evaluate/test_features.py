@@ -49,3 +49,11 @@ def test_bad_input(without_typing_hook):
             features(IMAGES[:0])
     with pytest.raises(ValueError, match=r"images must have shape \[N, H, W, C\], got \(11, 4, 4\); grey images have one channel"):
         raw_pixels(IMAGES[..., 0])
+
+
+def test_masks_are_zeros_and_ones_and_other_integers_are_refused():
+    apply = jitted(lambda _, images: images)
+    masks = np.random.default_rng(0).random((2, 3, 3, 1)) > 0.5
+    np.testing.assert_array_equal(apply(None, masks), masks.astype(np.float32))
+    with pytest.raises(TypeError, match=r"images must be uint8 or floating-point in \[0, 1\], got dtype uint16"):
+        apply(None, masks.astype(np.uint16))

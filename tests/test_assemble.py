@@ -1,0 +1,79 @@
+"""What does not fit together is told before anything is written, and an epoch is all that is trained on."""
+
+import numpy as np
+import pytest
+
+from cheap_view import brighten
+from sslx import augment, data
+from sslx.assemble import assemble
+from sslx.config import Config, ConfigError
+from sslx.feed import training_data
+
+pytestmark = pytest.mark.usefixtures("without_typing_hook")
+IMAGES = np.random.default_rng(0).integers(0, 256, (80, 8, 8, 3), np.uint8)
+LABELS = np.arange(80, dtype=np.int32) % 4
+
+
+@pytest.fixture(autouse=True)
+def small_data(monkeypatch):
+    """Eighty labelled images, with and without forty more, and recipes of one to three views that cost little."""
+    small = data.Dataset("small", IMAGES, LABELS, IMAGES[:8], LABELS[:8], tuple("abcd"))
+    monkeypatch.setitem(data.DATASETS, "small", lambda request: small)
+    monkeypatch.setitem(data.DATASETS, "more", lambda request: small._replace(unlabelled_images=IMAGES[:40]))
+    for count in (1, 2, 3):
+        monkeypatch.setitem(augment.RECIPES, str(count), (brighten,) * count)
+
+
+def settings(**changes):
+    return Config(**{"method": "vicreg", "dataset": "small", "model": "mlp", "views": "2", "batch_size": 16, "epochs": 3, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "per_epoch"),
+    [({}, 5), ({"dataset": "more"}, 7), ({"method": "supervised"}, 4), ({"method": "supervised", "dataset": "more"}, 4)],
+)
+def test_an_epoch_is_all_that_is_trained_on(changes, per_epoch):
+    """80 images, 120 with the unlabelled ones, 64 without those of validation."""
+    parts = assemble(settings(**changes))
+    assert parts.steps == 3 * per_epoch
+    assert len(training_data(parts)[0]) // 16 == per_epoch
+
+
+REFUSED = {
+    "batch beyond the images with labels": (
+        {"method": "supervised", "batch_size": 72},
+        "batch_size must be at most 64, the training images of small, got 72",
+    ),
+    "one image for batch norm": ({"micro_batches": 16, "batch_size": 16}, "leaves batch norm one image in each of 16 micro-batches"),
+    "sub-batch": (
+        {"method": "w_mse", "hyper": {"sub_batch": 12}},
+        "w_mse .* cannot be trained: sub_batch must .* divide the 16 rows",
+    ),
+    "hyper-parameter": ({"method": "spectral_contrastive", "hyper": {"mu": -1.0}}, "cannot be trained: mu must be above 0, got -1"),
+    "no view": ({"views": "none"}, "vicreg with views none cannot be trained: .*"),
+    "large views": (
+        {"views": "imagenet"},
+        r"model mlp wants images of one size: those of small are \(8, 8, 3\), views imagenet make \(224, 224, 3\)",
+    ),
+    **{
+        f"{count} views of {method}": (
+            {"method": method, "views": count},
+            f"{method} with views {count} cannot be trained: the loss compares two views, got {count}; take a recipe of two",
+        )
+        for method, count in (("vicreg", "1"), ("byol", "3"), ("isoloss", "3"), ("byol_logdet", "1"), ("corinfomax", "3"), ("mec", "1"))
+    },
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_does_not_fit_is_told(case, monkeypatch):
+    changes, message = REFUSED[case]
+    monkeypatch.setitem(augment.RECIPES, "none", ())
+    monkeypatch.setattr("jax.devices", lambda *_: [None])
+    monkeypatch.setattr("sslx.parallel.lift", lambda *_: None)
+    with pytest.raises(ConfigError, match=message):
+        assemble(settings(**changes))
+
+
+def test_methods_of_any_number_of_views_take_three():
+    assert assemble(settings(method="mmcr", views="3")).steps == 15
