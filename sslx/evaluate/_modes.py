@@ -27,7 +27,7 @@ def eigenmodes(
     """Strength of every mode, agreement of the views in it, the predictor's gain, and the gain below which weight decay wins.
 
     With E[z z^T] = U diag(s) U^T over both views: agreement_j = u_j^T E[z_a z_b^T] u_j / s_j, the share of the mode that augmentation
-    leaves alone, and gain_j = u_j^T W_P u_j over the largest, as DirectPred scales its predictor. A linear network whose predictor is
+    leaves alone, and gain_j = u_j^T W_P u_j over the largest (in size where none is above 0), as DirectPred scales its predictor. A linear network whose predictor is
     on the parabola s = p^2 lets p_j decay to zero from below
 
         p_- = (1 - sqrt(1 - 4 h kappa_j)) / (2 kappa_j),     kappa_j = 1 + sigma_j^2 = 1 / agreement_j,
@@ -58,7 +58,8 @@ def eigenmodes(
     if predictor is None:
         return Modes(s, agreement, None, None)
     gain = np.einsum("ij,ik,kj->j", u, predictor, u)
-    return Modes(s, agreement, gain / max(gain.max(), 1e-300), collapse_gain(agreement, weight_decay))
+    largest = gain.max() if gain.max() > 0 else np.abs(gain).max() or 1.0
+    return Modes(s, agreement, gain / largest, collapse_gain(agreement, weight_decay))
 
 
 def collapse_gain(agreement: Float[np.ndarray, " d"], weight_decay: float) -> Float[np.ndarray, " d"]:

@@ -28,6 +28,12 @@ def test_strength_agreement_and_gain_are_those_of_the_construction():
     np.testing.assert_allclose(found.gain, [1, 0.5, 0.25, -0.125], rtol=1e-9)
 
 
+@pytest.mark.parametrize(("predictor", "gain"), [((-0.2, -0.4, 0, 0), (-0.5, -1, 0, 0)), ((0, 0, 0, 0), (0, 0, 0, 0))])
+def test_gains_none_of_which_is_positive_are_shares_of_the_largest_in_size(predictor, gain):
+    z_a, z_b, u = _views(SIGNAL, NOISE)
+    np.testing.assert_allclose(eigenmodes(z_a, z_b, predictor=u * predictor @ u.T).gain, gain, atol=1e-9)
+
+
 @pytest.mark.parametrize("weight_decay", [0.0, 0.01, 0.1])
 def test_the_threshold_is_the_unstable_fixed_point_of_the_predictors_flow(weight_decay):
     """On the parabola s = p^2 a gain just below decays and one just above grows."""
