@@ -27,8 +27,8 @@ def eigenmodes(
     """Strength of every mode, agreement of the views in it, the predictor's gain, and the gain below which weight decay wins.
 
     With E[z z^T] = U diag(s) U^T over both views: agreement_j = u_j^T E[z_a z_b^T] u_j / s_j, the share of the mode that augmentation
-    leaves alone, and gain_j = u_j^T W_P u_j over the largest (in size where none is above 0), as DirectPred scales its predictor. A linear network whose predictor is
-    on the parabola s = p^2 lets p_j decay to zero from below
+    leaves alone, and gain_j = u_j^T W_P u_j over the largest (in size where none is above 0), as DirectPred scales its predictor. A
+    linear network whose predictor is on the parabola s = p^2 lets p_j decay to zero from below
 
         p_- = (1 - sqrt(1 - 4 h kappa_j)) / (2 kappa_j),     kappa_j = 1 + sigma_j^2 = 1 / agreement_j,
 
@@ -58,7 +58,8 @@ def eigenmodes(
     if predictor is None:
         return Modes(s, agreement, None, None)
     gain = np.einsum("ij,ik,kj->j", u, predictor, u)
-    largest = gain.max() if gain.max() > 0 else np.abs(gain).max() or 1.0
+    size = np.abs(gain).max()
+    largest = gain.max() if gain.max() > 1e-12 * size else size or 1.0  # above 0 by more than rounding
     return Modes(s, agreement, gain / largest, collapse_gain(agreement, weight_decay))
 
 
