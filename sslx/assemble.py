@@ -1,5 +1,6 @@
 """From a config to the things it names: data, method, network, optimiser, placement, the state at step 0; and a state's frozen parts."""
 
+import textwrap
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any, NamedTuple
@@ -58,7 +59,7 @@ def assemble(config: Config, progress: data.Progress | None = None) -> Parts:
         raise ConfigError(str(error)) from None
     if config.views in COLOURED and dataset.train_images.shape[3] != 3:
         raise ConfigError(
-            f"views {config.views} are for RGB images, {config.dataset} has shape {dataset.train_images.shape[1:]}; use a digits preset"
+            f"views {config.views} are for RGB images, {config.dataset} has shape {dataset.train_images.shape[1:]}; use --views digits"
         )
     rehearse(config, method, inputs_of(dataset))
     steps = config.steps or (config.epochs or 0) * (count // config.batch_size)
@@ -89,10 +90,12 @@ def rehearse(config: Config, method: Method, inputs: Inputs) -> None:
         z, state = shaped(len(views), n, width), jax.eval_shape(lambda: method.init_state(width))
         jax.eval_shape(lambda z, state, step: method.loss(Online(z, z), z, state, key, step, None), z, state, shaped(dtype=jnp.int32))
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{config.method} with views {config.views} cannot be trained: {str(error).splitlines()[0]}") from None
-    view, encode = shaped(2, *views.shape[2:]), network.encoder
+        reason = textwrap.shorten(str(error) or type(error).__name__, 300)
+        raise ConfigError(f"{config.method} with views {config.views} cannot be trained: {reason}") from error
+    view, frozen = shaped(2, *views.shape[2:]), {"train": False}
     try:
-        jax.eval_shape(encode.apply, jax.eval_shape(encode.init, key, image), view)
+        variables = jax.eval_shape(partial(network.encoder.init, **frozen), key, image)
+        jax.eval_shape(partial(network.encoder.apply, **frozen), variables, view)
     except ScopeParamShapeError:
         raise ConfigError(
             f"model {config.model} wants images of one size: those of {config.dataset} are {inputs.image_shape}, views {config.views} make "

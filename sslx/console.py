@@ -4,6 +4,7 @@ Exit codes: 0 done; 2 bad usage or bad input; 3 training diverged (checkpoints b
 """
 
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -42,8 +43,11 @@ def attempt(command: Callable[[], Any]) -> int:
     except Divergence as error:
         return complain(f"{error}; checkpoints before it are kept", DIVERGED)
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left of the output has nowhere to go
-        if not isinstance(error, BrokenPipeError):  # where whoever read has read enough
+        if error.errno not in (errno.EPIPE, errno.ENOSPC):
+            raise
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left of the output has nowhere to go
+        if error.errno == errno.ENOSPC:  # otherwise whoever read has read enough
             return complain(f"{error}; make room there or choose another place")
     return 0
 

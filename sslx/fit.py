@@ -43,12 +43,22 @@ class Recorder:
     def begin(self, first: TrainState, start: int) -> TrainState:
         """The state to start from, that of the checkpoint at step `start` or `first`; later records of an earlier start are dropped."""
         if start:
-            check_data(self.parts.dataset, saved_inputs(self.checkpoints, start), self.run)
+            self.check(start)
         state = self.checkpoints.restore(start, first) if start else first
         for path in (self.run.metrics, self.run.validation):
             folders.keep_until(path, start)
         self.watch("checkpoint", {"step": start, "state": state})
         return state
+
+    def check(self, start: int) -> None:
+        """Raise unless data and length of the run are those of the checkpoint at step `start`."""
+        check_data(self.parts.dataset, saved_inputs(self.checkpoints, start), self.run)
+        steps = self.checkpoints.inputs(start).get("steps", self.parts.steps)
+        if steps != self.parts.steps or start > steps:
+            raise FolderError(
+                f"{self.run.path} is at step {start} of {max(start, steps)}, with the epochs of {self.config.dataset} as it is now "
+                f"it would have {self.parts.steps}; put its data back, or train a new run"
+            )
 
     @on_first
     def log(self, step: int, metrics: dict[str, float]) -> None:
@@ -68,7 +78,7 @@ class Recorder:
             record["online_accuracy"] = probe_accuracy(state.probe, features[:held], self.labels[:held])
         folders.append_lines(self.run.validation, [record])
         self.watch("validation", record)
-        self.checkpoints.save(step, state, self.inputs._asdict(), validation=record["validation_accuracy"])
+        self.checkpoints.save(step, state, {**self.inputs._asdict(), "steps": self.parts.steps}, validation=record["validation_accuracy"])
         self.watch("checkpoint", {"step": step, "state": state})
 
 

@@ -5,6 +5,7 @@ variance taken about the global mean as batch norm needs it.
 """
 
 from functools import partial
+from numbers import Real
 
 import jax
 import jax.numpy as jnp
@@ -41,6 +42,15 @@ def variance(z: Embedding, *, ddof: int = 0, axis_name: AxisName = None) -> Arra
     n = global_count(z, axis_name)
     centred = centre(z, axis_name=axis_name)
     return pmean_if(jnp.mean(centred**2, axis=0), axis_name) * (n / (n - ddof))
+
+
+def moving_average(old: AnyArray, new: AnyArray, decay: Number) -> Array:
+    """decay old + (1 - decay) new, with one product: of two each program would fuse the one it likes, and round otherwise than the next.
+
+    What weighs more stands alone, so that nothing of it is lost next to a large value that weighs little.
+    """
+    old, new = jnp.asarray(old), jnp.asarray(new)
+    return new + decay * (old - new) if isinstance(decay, Real) and decay < 0.5 else old + (1 - decay) * (new - old)
 
 
 @jax.custom_jvp

@@ -8,7 +8,7 @@ from jax import lax
 
 from sslx.checks import check_choice, check_matrix, check_range, check_square
 from sslx.linalg import largest_eigenvalue, square_root, symmetrise
-from sslx.moments import at_least_float32, second_moment
+from sslx.moments import at_least_float32, moving_average, second_moment
 from sslx.typing import AxisName, Embedding, Matrix, Number
 
 
@@ -33,8 +33,7 @@ def correlation_update(corr: Matrix, z: Embedding, *, decay: Number, axis_name: 
     check_matrix("z", z)
     check_square("corr", corr, z.shape[1])
     check_range("decay", decay, 1.0)
-    new = second_moment(z, axis_name=axis_name)
-    return lax.stop_gradient(new + decay * (at_least_float32(corr) - new))  # with two products each program would fuse the one it likes
+    return lax.stop_gradient(moving_average(at_least_float32(corr), second_moment(z, axis_name=axis_name), decay))
 
 
 def directpred(corr: Matrix, *, alpha: Number = 0.5, eps: Number = 0.0, normalize: bool = True) -> Matrix:

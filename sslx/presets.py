@@ -178,7 +178,7 @@ def preset(name: str, **changes: Any) -> Config:
         ConfigError: unknown preset or field, or a value out of range.
     """
     if name not in PRESETS:
-        near = difflib.get_close_matches(name, PRESETS, cutoff=0.0)
+        near = difflib.get_close_matches(str(name), PRESETS, cutoff=0.0)
         raise ConfigError(f"preset must be one of those that `sslx list presets` prints, say {', '.join(near)}, got {name!r}")
     check_fields(changes)
     chosen = PRESETS[name]()

@@ -116,6 +116,16 @@ def test_interruption_says_how_to_go_on_where_something_is_left_to_do(command, r
     assert capsys.readouterr().err == f"sslx: interrupted{remedy}\n"
 
 
+def test_an_error_of_the_system_that_is_not_about_the_output_is_not_taken_for_one(capfd):
+    def missing():
+        raise FileNotFoundError("no such file")
+
+    with pytest.raises(FileNotFoundError):
+        console.guarded(missing)
+    os.write(1, b"still here")
+    assert capfd.readouterr().out == "still here"
+
+
 @pytest.mark.parametrize(("device", "code"), [("/dev/full", 2), ("a pipe that nobody reads", 0)])
 def test_output_that_cannot_be_written(device, code):
     if device.startswith("/"):

@@ -1,6 +1,8 @@
 """The program of the documentation runs as it stands there, and the command line takes what it adds."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ def test_own_parts_are_trained_evaluated_and_resumed(tables, tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(evaluate, "evaluate", lambda *_, **__: STUB)
     monkeypatch.setattr(run, "render", lambda *_: "a report")
-    program = "\n".join(BLOCKS)
+    program = "\n".join(block for block in BLOCKS if "cli.main" not in block)
     assert "steps=300" in program
     names: dict[str, Any] = {"__name__": "extending"}
     exec(program.replace("steps=300", "steps=2"), names)  # the steps are all that differs
@@ -43,3 +45,10 @@ def test_own_parts_are_trained_evaluated_and_resumed(tables, tmp_path, monkeypat
     assert cli.main(["evaluate", summary["run"], "--features", "f.npz"]) == 0
     assert cli.main(["pretrain", "--method", "align_uniform"]) == 2
     assert "method align_uniform has no preset; add one to sslx.presets.PRESETS" in capsys.readouterr().err
+
+
+def test_a_program_with_own_rows_is_a_command_line(tmp_path):
+    *rows, end = (block for block in BLOCKS if "METHODS[" in block or "cli.main" in block)
+    (tmp_path / "mine.py").write_text("\n".join((*rows, end)))
+    done = subprocess.run([sys.executable, "mine.py", "list", "methods"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "align_uniform"

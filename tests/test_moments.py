@@ -1,4 +1,5 @@
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.test_util import check_grads
@@ -83,3 +84,16 @@ def test_square_sums_where_one_feature_holds_all_of_the_variance():
     assert np.sum(off**2) < 0.01 * np.sum((z.T @ z / 8) ** 2)
     np.testing.assert_allclose(found, np.sum(off**2), rtol=1e-12)
     np.testing.assert_allclose(gradient, 4 * z @ off / 8, rtol=1e-11)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.01, 0.5, 0.998, 0.999999, 1.0])
+def test_a_moving_average_keeps_its_digits_next_to_what_weighs_little(decay):
+    rng = np.random.default_rng(0)
+    old, new = rng.normal(size=(2, 50))
+    for a, b in ((old, new), (0 * old, new), (old, 0 * new)):
+        exact = decay * a + (1 - decay) * b
+        found = moments.moving_average(jnp.asarray(a, jnp.float32), jnp.asarray(b, jnp.float32), decay)
+        np.testing.assert_allclose(found, exact, rtol=3e-7, atol=3e-7 * np.abs(exact).max())
+    large, small = jnp.full(3, 1e8, jnp.float32), jnp.arange(3, dtype=jnp.float32)
+    assert jnp.array_equal(moments.moving_average(small, large, 1.0), small)
+    assert jnp.array_equal(moments.moving_average(large, small, 0.0), small)

@@ -98,6 +98,11 @@ SPOILT = {
         "evaluate {run}",
         r"a checkpoint in .* cannot be read \(.*\); move what is damaged away, or train again",
     ),
+    "other epochs": (
+        lambda run, patch: patch.setattr("sslx.fit.Checkpoints.inputs", lambda *_: {"image_shape": (8, 8, 1), "classes": 10, "steps": 24}),
+        "pretrain --resume --out {run}",
+        r"run is at step 12 of 24, with the epochs of digits as it is now it would have 12; put its data back, or train a new run",
+    ),
     **{
         f"other data to {command}": (
             lambda run, patch: patch.setitem(data.DATASETS, "digits", other_digits),

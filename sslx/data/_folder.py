@@ -31,7 +31,8 @@ def folder(request: Request) -> Dataset:
     root = Path(request.argument).expanduser()
     try:
         train = listing(root, "train")
-        held_out = next((name for name in SPLITS["test"] if (root / name).is_dir()), None)
+        there = [name for name in SPLITS["test"] if (root / name).is_dir()]
+        held_out = next((name for name in there if name == "test" or class_folders(root / name)), None)
         test = listing(root, held_out) if held_out else None
     except OSError as error:
         raise DataError(f"{root} cannot be read ({error}); check the path and its permissions") from None
@@ -64,7 +65,7 @@ def listing(root: Path, split: str) -> Listing:
     if not top.is_dir():
         raise DataError(f"{root} has no directory {split}/; the layout {LAYOUT} is wanted")
     sources, classes = [], []
-    for directory in sorted(entry.path for entry in os.scandir(os.path.abspath(top)) if entry.is_dir() and not entry.name.startswith(".")):
+    for directory in class_folders(top):
         inside(root, directory)
         files = sorted(images_in(root, directory))
         if not files:
@@ -74,6 +75,11 @@ def listing(root: Path, split: str) -> Listing:
     if not sources:
         raise DataError(f"{top} has no class directories; the layout {LAYOUT} is wanted")
     return Listing(sources, classes)
+
+
+def class_folders(top: Path) -> list[str]:
+    """The directories in `top`, hidden ones aside, in order."""
+    return sorted(entry.path for entry in os.scandir(os.path.abspath(top)) if entry.is_dir() and not entry.name.startswith("."))
 
 
 def images_in(root: Path, directory: str) -> Iterator[Source]:

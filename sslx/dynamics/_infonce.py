@@ -168,15 +168,20 @@ def infonce_matrix(x_a: Float[Array, "n N"], x_b: Float[Array, "n N"], w: Float[
 
 @jax.jit  # called eagerly, a loop over a closure would be compiled anew each time
 def _rotated_growth(x: Float[Array, "M N"], exponent: Float[Array, "... 1 N"], vectors: Float[Array, "N N"]) -> Float[Array, "... M N"]:
-    """(x e^exponent) vectors^T, the largest factor of each entry put last: where modes overflow, inf - inf would be NaN."""
+    """(x e^exponent) vectors^T; where modes overflow the largest factor of each entry is put last, since inf - inf would be NaN."""
 
+    def product(exponent: Array) -> Array:
+        return grown(x, exponent) @ vectors.T
+
+    @jax.checkpoint  # or the gradient keeps every term
     def column(vector: Array) -> Array:
         terms = x * vector
         largest = jnp.max(jnp.where(terms == 0, -jnp.inf, exponent), axis=-1, keepdims=True)
         largest = lax.stop_gradient(jnp.where(jnp.isinf(largest), 0.0, largest))
         return grown(jnp.sum(grown(terms, exponent - largest), axis=-1), largest[..., 0])
 
-    return jnp.moveaxis(lax.map(column, vectors), 0, -1)
+    usual = jnp.all(jnp.isfinite(lax.stop_gradient(product(exponent))))
+    return lax.cond(usual, product, lambda _: jnp.moveaxis(lax.map(column, vectors), 0, -1), exponent)
 
 
 def _relative_expm1(y: Array) -> Array:

@@ -34,9 +34,10 @@ def as_labels(name: str, labels: Int[np.ndarray, " N"], count: int) -> Int[np.nd
     labels = np.asarray(labels)
     if labels.shape != (count,):
         raise ValueError(f"{name} must have shape {(count,)}, got {labels.shape}; one class per row of features")
-    if not np.issubdtype(labels.dtype, np.integer):
+    whole = labels.astype(np.int64) if labels.dtype.kind in "biu" or (labels.dtype.kind == "f" and np.isfinite(labels).all()) else None
+    if whole is None or not np.array_equal(whole, labels):
         raise TypeError(f"{name} must be whole numbers, got dtype {labels.dtype}; number the classes from 0")
-    return labels
+    return whole
 
 
 def labelled(name: str, x: Real[np.ndarray, "N d"], labels: Int[np.ndarray, " N"], *, min_rows: int = 1) -> Labelled:

@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Float, Real
+from jaxtyping import Float, Shaped
 
 from sslx.checks import check_integer
+from sslx.typing import AnyArray
 
 Apply = Callable[..., Any]
 SIDE = 32
@@ -42,12 +43,13 @@ def first_rows(count: int, y: Array) -> np.ndarray:
 
 
 def unit_interval(images: Array) -> Array:
-    """uint8 images, and those of 0 and 1 alone (bool), as float32 in [0, 1]; floating-point images as they are."""
-    if jnp.issubdtype(images.dtype, jnp.floating):
-        return images
-    if images.dtype not in (jnp.uint8, jnp.bool):
-        raise TypeError(f"images must be uint8 or floating-point in [0, 1], got dtype {images.dtype}; scale and convert them")
-    return images.astype(jnp.float32) / (255 if images.dtype == jnp.uint8 else 1)
+    """Images of whole numbers from 0 to 255, or of 0 and 1 (bool), as float32 in [0, 1]; floating-point images as they are."""
+    return images if jnp.issubdtype(images.dtype, jnp.floating) else images.astype(jnp.float32) / white(images)
+
+
+def white(images: AnyArray) -> int:
+    """The largest value of a pixel: 255 of whole numbers, 1 of floating-point numbers and of bool."""
+    return 255 if jnp.issubdtype(images.dtype, jnp.integer) else 1
 
 
 def jitted(apply: Apply) -> Apply:
@@ -56,7 +58,7 @@ def jitted(apply: Apply) -> Apply:
 
 
 def raw_pixels(images: np.ndarray) -> Float[np.ndarray, "N d"]:
-    """Pixels in [0, 1], of images that are uint8 or lie there, as features: the baseline that needs no network.
+    """Pixels in [0, 1], of images of whole numbers up to 255 or that lie there, as features: the baseline that needs no network.
 
     Images with a side of more than `SIDE` are averaged over squares until they have no more, or are one square high or wide: 150,528
     numbers for each image of ImageNet would be nearly a terabyte. What does not fill a square at the right and lower border is left out.
@@ -69,11 +71,10 @@ def raw_pixels(images: np.ndarray) -> Float[np.ndarray, "N d"]:
         raise ValueError(f"images must have shape [N, H, W, C], got {images.shape}; grey images have one channel")
     square = min(-(-max(images.shape[1:3]) // SIDE), *images.shape[1:3])
     blocks = [images[start : start + BLOCK] for start in range(0, len(images), BLOCK)]
-    white = np.float32(255 if images.dtype == np.uint8 else 1)
-    return np.concatenate([shrink(block, square).reshape(len(block), -1) for block in blocks]) / white
+    return np.concatenate([shrink(block, square).reshape(len(block), -1) for block in blocks]) / np.float32(white(images))
 
 
-def shrink(images: Real[np.ndarray, "N H W C"], square: int) -> Float[np.ndarray, "N h w C"]:
+def shrink(images: Shaped[np.ndarray, "N H W C"], square: int) -> Float[np.ndarray, "N h w C"]:
     """Means over squares of `square` x `square` pixels."""
     height, width = (side // square for side in images.shape[1:3])
     whole = images[:, : height * square, : width * square]

@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array, lax
 from jaxtyping import Float, Int, Real
 
-from sslx.checks import check_integer
+from sslx.checks import check_integer, check_positive
 from sslx.evaluate._arrays import as_floats, probe_arrays
 from sslx.threads import thread_pools
 from sslx.typing import AnyArray, Number
@@ -46,8 +46,7 @@ def knn_accuracy(
     train, train_labels, test, test_labels = probe_arrays(train, train_labels, test, test_labels)
     if k is not None:
         check_integer("k", k)
-    if not temperature > 0:
-        raise ValueError(f"temperature must be > 0, got {temperature}; the default is 0.1")
+    check_positive("temperature", temperature)
     if not (np.isfinite(train).all() and np.isfinite(test).all()):
         return float("nan")
     k = min(default_k(len(train)) if k is None else k, len(train))

@@ -12,12 +12,11 @@ from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, lax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Float, PyTree
 
-from sslx.checks import check_floating, check_integer
+from sslx.checks import check_floating, check_integer, check_positive
 from sslx.collectives import pmean_if
 from sslx.moments import at_least_float32
 from sslx.typing import AxisName, Matrix, Number
@@ -203,5 +202,4 @@ def _check(x: Array, sigma: Number, batch_size: int | None) -> None:
         check_integer("batch_size", batch_size)
     if x.ndim < 1 or x.shape[0] < 1:
         raise ValueError(f"x must have shape [N, ...] with N >= 1, got {x.shape}; add a batch axis with x[None]")
-    if isinstance(sigma, float | int | np.generic) and not sigma > 0:
-        raise ValueError(f"sigma must be a standard deviation > 0, got {sigma}")
+    check_positive("sigma", sigma)

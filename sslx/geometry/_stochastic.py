@@ -78,8 +78,9 @@ def hutchinson_participation(
         return jnp.stack([jnp.vdot(v, product / unit), jnp.sum((product / unit) ** 2)]), unit
 
     samples, units = lax.map(one, vectors)
-    unit = unit_of(jnp.where(samples[:, 1] == 0, 0, units))  # of the products that are not zero
-    share = jnp.where(samples[:, 1] == 0, 0, units / unit)
+    units = jnp.where(samples[:, 1] == 0, 0, units)  # those of the products that are not zero
+    unit = unit_of(units)
+    share = units / unit
     samples = samples * jnp.stack([share, share**2], axis=1)
     return HutchinsonParticipation(
         trace=_times(_jackknife(lambda m: m[0], samples), unit),

@@ -9,7 +9,7 @@ from jax import Array
 from sslx.checks import check_floating, check_integer, check_pair, check_range, check_square
 from sslx.collectives import pmean_if
 from sslx.linalg import logdet_shifted
-from sslx.moments import at_least_float32, mean, second_moment
+from sslx.moments import at_least_float32, mean, moving_average, second_moment
 from sslx.typing import AnyArray, AxisName, Embedding, Matrix, Number, Scalar
 
 
@@ -106,7 +106,5 @@ def _check_moments(running: CorInfoMaxState, view: str, width: int) -> None:
 def _update(z: Embedding, old_mean: AnyArray, old_cov: Matrix, forgetting: Number, axis_name: AxisName) -> tuple[Array, Array]:
     """The running mean and the running covariance about that new mean."""
     z = at_least_float32(z)
-    new_mean = mean(z, axis_name=axis_name)
-    mu = new_mean + forgetting * (jnp.asarray(old_mean, z.dtype) - new_mean)
-    new_cov = second_moment(z - mu, axis_name=axis_name)
-    return mu, jnp.asarray(new_cov + forgetting * (jnp.asarray(old_cov, z.dtype) - new_cov))
+    mu = moving_average(jnp.asarray(old_mean, z.dtype), mean(z, axis_name=axis_name), forgetting)
+    return mu, moving_average(jnp.asarray(old_cov, z.dtype), second_moment(z - mu, axis_name=axis_name), forgetting)

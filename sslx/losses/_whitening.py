@@ -38,7 +38,8 @@ def w_mse(key: Array, z: Views, *, sub_batch: int = 128, eps: Number = 0.0, axis
         The loss [] and its term.
 
     Raises:
-        ValueError: unless z has shape [V, N, d] `sub_batch` divides the rows of all devices and eps is in [0, 1].
+        ValueError: unless z has shape [V, N, d], `sub_batch` is an integer above 1 that divides the rows of all devices, and eps
+            is in [0, 1].
         TypeError: unless z is a floating-point array.
 
     Reference: Ermolov, Siarohin, Sangineto, Sebe, "Whitening for Self-Supervised Representation Learning", 2021, arXiv 2007.06346.
@@ -51,7 +52,7 @@ def w_mse(key: Array, z: Views, *, sub_batch: int = 128, eps: Number = 0.0, axis
     check_count("z", count)
     size = min(sub_batch, count)
     if count % size:
-        raise ValueError(f"sub_batch must be at least 2 and divide the {count} rows of z, got {sub_batch}; drop the rows left over")
+        raise ValueError(f"sub_batch must divide the {count} rows of z, got {sub_batch}; drop the rows left over")
     rows = jax.random.permutation(key, count).reshape(-1, size)
     whitened = jax.vmap(jax.vmap(lambda part: whiten(part, eps)))(z[:, rows])
     unit = l2_normalise(whitened).reshape(views, count, d)

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int, UInt8
 from sslx.augment import View, make_views
 from sslx.collectives import axis_index, pmean_if
 from sslx.methods import Method, Online
+from sslx.moments import moving_average
 from sslx.train._network import Network, apply_views
 from sslx.train._probe import probe_step
 from sslx.train._state import TrainState
@@ -129,5 +130,5 @@ def move_target(state: TrainState, params: Any, batch_stats: Any, momentum: Arra
     """The target network one step on: parameters averaged, batch statistics its own."""
     if not state.target:
         return {}
-    moved = jax.tree.map(lambda t, p: (t + (1 - momentum) * (p - t)).astype(t.dtype), state.target["params"], params)
+    moved = jax.tree.map(lambda t, p: moving_average(t, p, momentum).astype(t.dtype), state.target["params"], params)
     return {"params": moved, "batch_stats": batch_stats}

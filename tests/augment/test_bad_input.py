@@ -20,7 +20,6 @@ COLOURED = {
     "grayscale": lambda x: augment.grayscale(x, FACTOR > 0),
 }
 ALL = COLOURED | {
-    "make_views": lambda x: augment.make_views(KEY, x, INDEX, [lambda key, images, index: images]),
     "digits_view": lambda x: augment.digits_view(KEY, x, INDEX),
     "resized_crop": lambda x: augment.resized_crop(x, BOXES, (2, 2)),
     "gaussian_blur": lambda x: augment.gaussian_blur(x, FACTOR, radius=1),
@@ -30,6 +29,16 @@ ALL = COLOURED | {
     "warp": lambda x: augment.warp(x, jnp.ones((2, 1, 2))),
     "normalise": lambda x: augment.normalise(x, (0.5,) * 3, (0.2,) * 3),
 }
+
+
+def test_views_may_be_of_anything_with_a_place_for_each_that_is_floating_point():
+    vectors = jnp.ones((2, 6))
+    views = [lambda key, x, index: x, lambda key, x, index: 2 * x]
+    np.testing.assert_array_equal(augment.make_views(KEY, vectors, INDEX, views), [vectors, 2 * vectors])
+    with pytest.raises(TypeError, match=r"images must be floating-point in .* got dtype int32"):
+        augment.make_views(KEY, vectors.astype(jnp.int32), INDEX, views)
+    with pytest.raises(ValueError, match=r"index must have shape \[N\] = \(2,\), got \(3,\)"):
+        augment.make_views(KEY, vectors, jnp.arange(3), views)
 
 
 @pytest.mark.parametrize("name", ALL)

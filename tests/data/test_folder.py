@@ -60,6 +60,13 @@ def test_other_names_of_the_test_directory_are_known(name, tmp_path):
         data.load(f"folder:{tmp_path}/set")
 
 
+def test_validation_images_without_folders_of_classes_are_not_for_testing(tmp_path):
+    write_folder(tmp_path / "set", train=10, test=0)
+    (tmp_path / "set/val").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "set/val/001.png")
+    assert "a fifth of every class, 4 images, is held out for testing" in data.load(f"folder:{tmp_path}/set").notes[0]
+
+
 def test_images_of_several_sizes_are_brought_to_one_and_it_is_said(tmp_path):
     write_folder(tmp_path / "set", size=(10, 14))
     gradient = np.repeat(np.arange(0, 200, 10, dtype=np.uint8)[:, None], 30, 1)

@@ -213,7 +213,7 @@ def test_arrays_that_do_not_fit_are_told_in_one_line(probe, without_typing_hook)
         with pytest.raises(ValueError, match=message):
             PROBES[probe](*arrays.values())
     with pytest.raises(TypeError, match="train_labels must be whole numbers, got dtype float64; number the classes from 0"):
-        PROBES[probe](train, labels * 1.0, test, test_labels)
+        PROBES[probe](train, labels * 0.5, test, test_labels)
     with pytest.raises(TypeError, match="test must be real numbers, got dtype complex128"):
         PROBES[probe](train, labels, test * 1j, test_labels)
 
@@ -264,3 +264,10 @@ def test_the_scaler_knows_large_half_precision_and_constant_features():
     np.testing.assert_allclose(large.std, 3000, rtol=0.1)
     constant = np.full((5000, 1), 1000.1, np.float32)
     np.testing.assert_array_equal(fit_scaler(constant)(constant), 0)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.float32])
+def test_labels_that_are_whole_numbers_in_another_type_are_taken(dtype, without_typing_hook):
+    x, labels = blobs(60, 0.3)
+    labels = labels % 2
+    assert knn_accuracy(x, labels.astype(dtype), x, labels.astype(dtype), k=3) == knn_accuracy(x, labels, x, labels, k=3)

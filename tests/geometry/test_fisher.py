@@ -162,9 +162,9 @@ def test_batches_have_at_least_one_input(batch_size, without_typing_hook):
 
 
 def test_bad_input(without_typing_hook):
-    with pytest.raises(ValueError, match="sigma must be a standard deviation > 0, got 0"):
+    with pytest.raises(ValueError, match="sigma must be above 0, got 0"):
         geometry.fisher_input(lambda x: x, jnp.ones((2, 3)), 0)
-    with pytest.raises(ValueError, match=r"sigma must be a standard deviation > 0, got 0\.0"):
+    with pytest.raises(ValueError, match=r"sigma must be above 0, got 0\.0"):
         geometry.fisher_input(lambda x: x, jnp.ones((2, 3)), np.float32(0))
     with pytest.raises(TypeError, match="x must be floating-point, got dtype int"):
         geometry.fisher_output_operator(lambda x: x, jnp.ones((2, 3), int), 1.0)
