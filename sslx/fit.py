@@ -52,8 +52,9 @@ class Recorder:
 
     def check(self, start: int) -> None:
         """Raise unless data and length of the run are those of the checkpoint at step `start`."""
-        check_data(self.parts.dataset, saved_inputs(self.checkpoints, start), self.run)
-        steps = self.checkpoints.inputs(start).get("steps", self.parts.steps)
+        inputs, steps = saved_inputs(self.checkpoints, start)
+        check_data(self.parts.dataset, inputs, self.run)
+        steps = steps or self.parts.steps
         if steps != self.parts.steps or start > steps:
             raise FolderError(
                 f"{self.run.path} is at step {start} of {max(start, steps)}, with the epochs of {self.config.dataset} as it is now "
@@ -82,11 +83,11 @@ class Recorder:
         self.watch("checkpoint", {"step": step, "state": state})
 
 
-def saved_inputs(checkpoints: Checkpoints, step: int) -> Inputs:
-    """What the network saved at `step` knows of its data."""
+def saved_inputs(checkpoints: Checkpoints, step: int) -> tuple[Inputs, int | None]:
+    """What the network saved at `step` knows of its data, and the steps of its whole run (None in older checkpoints)."""
     saved = checkpoints.inputs(step)
     try:
-        return Inputs(tuple(saved["image_shape"]), saved["classes"])
+        return Inputs(tuple(saved["image_shape"]), saved["classes"]), saved.get("steps")
     except (KeyError, TypeError):
         raise FolderError(f"{checkpoints.folder}/{step}/inputs is damaged; train the run again") from None
 

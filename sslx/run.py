@@ -225,7 +225,7 @@ def read_run(folder: RunFolder) -> tuple[Config, Inputs, TrainState]:
         last = checkpoints.last()
         if last is None:
             raise no_checkpoint(folder)
-        inputs = saved_inputs(checkpoints, last)
+        inputs, _ = saved_inputs(checkpoints, last)
         like = jax.eval_shape(partial(initial_state, config, inputs, config.build_optimizer(1)[1]))
         return config, inputs, checkpoints.restore(last, like)
 

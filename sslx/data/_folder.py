@@ -47,13 +47,8 @@ def folder(request: Request) -> Dataset:
     split_at = len(train.sources)
     check_labels(str(root / "train"), labels[:split_at], len(names))
     rows = stratified_split(labels, names) if test is None else (np.arange(split_at), np.arange(split_at, len(labels)))
-    notes = (
-        ()
-        if test
-        else (
-            f"there is no test/ (or validation/, val/) directory: a fifth of every class, {len(rows[1])} images, is held out for testing",
-        )
-    )
+    missing = f"there is no test/ (or validation/, val/) directory: a fifth of every class, {len(rows[1])} images, is held out for testing"
+    notes = () if test else (missing,)
     return cached(request.name, sources, lambda out: write(out, request, sources, labels, rows, Facts(names, notes)))
 
 
