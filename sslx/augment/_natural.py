@@ -14,7 +14,7 @@ from sslx.augment import _colour as colour
 from sslx.augment._blur import gaussian_blur
 from sslx.augment._crop import crop_boxes, resized_crop
 from sslx.augment._views import Images, Index, check_batch, check_images, example_keys
-from sslx.checks import check_integer
+from sslx.checks import check_integer, check_range
 
 
 def natural_view(
@@ -73,9 +73,15 @@ def natural_view(
 
     Raises:
         TypeError: the images are not floating-point.
-        ValueError: the images are not RGB, index is not [N], size is not a positive integer, or scale or ratio is not a range.
+        ValueError: the images are not RGB, index is not [N], size is not a positive integer, scale, ratio or blur_sigma is not a range,
+            or a probability or strength lies outside its range.
     """
     check_batch(images, index, coloured=True)
+    for name, probability in (("flip", flip), ("jitter", jitter), ("grayscale", grayscale), ("blur", blur), ("solarize", solarize)):
+        check_range(name, probability, 1.0)
+    for name, strength in (("brightness", brightness), ("contrast", contrast), ("saturation", saturation)):
+        check_range(name, strength)
+    check_range("hue", hue, 0.5)
     if size is not None:
         check_integer("size", size)
     _, height, width, _ = images.shape
@@ -94,6 +100,8 @@ def natural_view(
         x = colour.grayscale(x, greys < grayscale)
     if blur > 0:
         low, high = blur_sigma
+        if not 0 <= low <= high:
+            raise ValueError(f"blur_sigma must be a range (low, high) of numbers from 0, got {blur_sigma}; (0.1, 2.0) is the default")
         radius = min(math.ceil(3 * high), min(shape) - 1)
         x = gaussian_blur(x, jnp.where(blurs < blur, low + (high - low) * sigmas, 0), radius=radius)
     if solarize > 0:

@@ -1,7 +1,6 @@
 """A folder of images: PATH/train/<class>/*.png|jpg|jpeg|webp and PATH/test/<class>/... (or validation, val), the test part optional."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,10 +15,11 @@ LAYOUT = "PATH/train/<class>/*.png (or jpg, jpeg, webp)"
 
 
 class Listing(NamedTuple):
-    """The image files of one split with the names of their classes."""
+    """The image files of one split with the names of their classes, and what lies between them."""
 
     sources: list[Source]
     classes: list[str]
+    others: list[str]
 
 
 def folder(request: Request) -> Dataset:
@@ -49,7 +49,13 @@ def folder(request: Request) -> Dataset:
     rows = stratified_split(labels, names) if test is None else (np.arange(split_at), np.arange(split_at, len(labels)))
     missing = f"there is no test/ (or validation/, val/) directory: a fifth of every class, {len(rows[1])} images, is held out for testing"
     notes = () if test else (missing,)
-    return cached(request.name, sources, lambda out: write(out, request, sources, labels, rows, Facts(names, notes)))
+    dataset = cached(request.name, sources, lambda out: write(out, request, sources, labels, rows, Facts(names, notes)))
+    return dataset._replace(notes=(*dataset.notes, *passed_over([path for part in parts for path in part.others])))
+
+
+def passed_over(paths: list[str]) -> list[str]:
+    """The note on what is not read."""
+    return [f"{len(paths)} entries that are no PNG, JPEG or WebP files are passed over, the first {paths[0]}"] if paths else []
 
 
 def listing(root: Path, split: str) -> Listing:
@@ -59,17 +65,18 @@ def listing(root: Path, split: str) -> Listing:
         raise DataError(f"{root} is not a directory; give a folder with the layout {LAYOUT}")
     if not top.is_dir():
         raise DataError(f"{root} has no directory {split}/; the layout {LAYOUT} is wanted")
-    sources, classes = [], []
+    found = Listing([], [], [])
     for directory in class_folders(top):
         inside(root, directory)
-        files = sorted(images_in(root, directory))
+        files, others = images_in(root, directory)
         if not files:
             raise DataError(f"{directory} is a class with no images; add PNG, JPEG or WebP files or remove the directory")
-        sources += files
-        classes += [os.path.basename(directory)] * len(files)
-    if not sources:
+        found.sources.extend(files)
+        found.classes.extend([os.path.basename(directory)] * len(files))
+        found.others.extend(others)
+    if not found.sources:
         raise DataError(f"{top} has no class directories; the layout {LAYOUT} is wanted")
-    return Listing(sources, classes)
+    return found
 
 
 def class_folders(top: Path) -> list[str]:
@@ -77,15 +84,21 @@ def class_folders(top: Path) -> list[str]:
     return sorted(entry.path for entry in os.scandir(os.path.abspath(top)) if entry.is_dir() and not entry.name.startswith("."))
 
 
-def images_in(root: Path, directory: str) -> Iterator[Source]:
-    """The image files of a class; other files and hidden ones are passed over."""
+def images_in(root: Path, directory: str) -> tuple[list[Source], list[str]]:
+    """The image files of a class in order, and the paths of all else that is not hidden."""
+    files, others = [], []
     for entry in os.scandir(directory):
-        if entry.name.lower().endswith(EXTENSIONS) and not entry.name.startswith("."):
-            if entry.is_symlink():
-                inside(root, entry.path)
-            if entry.is_file():
-                status = entry.stat()
-                yield Source(entry.path, status.st_size, status.st_mtime_ns)
+        if entry.name.startswith("."):
+            continue
+        image = entry.name.lower().endswith(EXTENSIONS)
+        if image and entry.is_symlink():
+            inside(root, entry.path)
+        if image and entry.is_file():
+            status = entry.stat()
+            files.append(Source(entry.path, status.st_size, status.st_mtime_ns))
+        else:
+            others.append(entry.path)
+    return sorted(files), sorted(others)
 
 
 def inside(root: Path, path: str) -> None:

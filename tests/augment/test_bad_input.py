@@ -70,8 +70,13 @@ def test_every_image_has_a_place(view):
         ({"scale": (-1.0, 1.0)}, r"scale must be a range \(low, high\) of numbers above 0, got \(-1.0, 1.0\)"),
         ({"scale": (1.0, 0.08)}, "scale must be a range"),
         ({"ratio": (0.0, 1.0)}, r"ratio must be a range \(low, high\) of numbers above 0, got \(0.0, 1.0\)"),
+        ({"solarize": 20.0}, "solarize must be between 0 and 1, got 20.0"),
+        ({"flip": -0.5}, "flip must be between 0 and 1, got -0.5"),
+        ({"contrast": -0.4}, "contrast must be at least 0, got -0.4"),
+        ({"hue": 36.0}, "hue must be between 0 and 0.5, got 36.0"),
+        ({"blur": 0.5, "blur_sigma": (2.0, 0.1)}, r"blur_sigma must be a range \(low, high\) of numbers from 0, got \(2.0, 0.1\)"),
     ],
 )
-def test_a_crop_that_is_none(options, message):
+def test_options_of_a_natural_view_out_of_range(options, message):
     with pytest.raises(ValueError, match=message):
         augment.natural_view(KEY, IMAGES, INDEX, **options)

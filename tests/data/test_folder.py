@@ -14,6 +14,8 @@ def test_images_come_in_the_order_of_class_and_name_with_their_labels(tmp_path):
     pixels = write_folder(tmp_path / "set", classes=("dog", "cat", "ant"))
     (tmp_path / "set/train/cat/notes.txt").write_text("not an image")
     (tmp_path / "set/train/.hidden").mkdir()
+    (tmp_path / "set/test/cat/.nomedia").touch()
+    (tmp_path / "set/test/dog/puppies").mkdir()
     calls = []
     found = data.load(f"folder:{tmp_path}/set", progress=lambda done, total: calls.append((done, total)))
     assert found.classes == ("ant", "cat", "dog")
@@ -22,7 +24,8 @@ def test_images_come_in_the_order_of_class_and_name_with_their_labels(tmp_path):
     assert (found.train_labels.dtype, found.test_labels.dtype) == (np.int32, np.int32)
     for split, images in (("train", found.train_images), ("test", found.test_images)):
         np.testing.assert_array_equal(images, [pixels[path] for path in sorted(pixels) if split in path.parts])
-    assert found.notes == ()
+    first = tmp_path / "set/train/cat/notes.txt"
+    assert found.notes == (f"2 entries that are no PNG, JPEG or WebP files are passed over, the first {first}",)
     assert calls[-1] == (15, 15)
 
 
