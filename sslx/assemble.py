@@ -167,7 +167,18 @@ def variables_of(state: TrainState, part: str = "encoder") -> dict[str, Any]:
 @cache
 def frozen_encoder(model: str) -> Callable[..., Array]:
     """The encoder of that name in inference mode, `(variables, images) -> features`, jitted; always the same, to be compiled once."""
-    return evaluate.jitted(partial(encoder(model).apply, train=False))
+
+    def apply(variables: dict[str, Any], images: Array) -> Array:
+        if images.ndim != 4:
+            raise ValueError(f"images must have shape [N, H, W, C], got {images.shape}; give one image as images[None]")
+        try:
+            return encoder(model).apply(variables, images, train=False)  # pyright: ignore[reportReturnType]  # without mutable collections
+        except ScopeParamShapeError:
+            raise ValueError(
+                f"images of {images.shape[1:]} do not fit this {model}, trained on other ones; give them the size and channels of those"
+            ) from None
+
+    return evaluate.jitted(apply)
 
 
 def frozen_projector(config: Config, inputs: Inputs) -> Callable[..., Array]:

@@ -15,6 +15,7 @@ from sslx.augment import RECIPES, make_views
 from sslx.config import Config
 from sslx.data import DataError, Dataset
 from sslx.folder import FolderError, RunFolder, losses_of, read_lines
+from sslx.pixels import unit_interval
 from sslx.run import load_run
 from sslx.train import TrainState
 
@@ -137,7 +138,7 @@ def features_of_state(config: Config, state: TrainState, dataset: Dataset) -> Ma
 
     @partial(jax.jit, static_argnames="train")
     def embed(params: Any, batch_stats: Any, key: Any, images: Any, *, train: bool) -> Any:
-        views = make_views(key, images.astype(jnp.float32) / 255, jnp.arange(block), RECIPES[config.views])
+        views = make_views(key, unit_interval(images), jnp.arange(block), RECIPES[config.views])
         apply = partial(network.apply, {"params": params, "batch_stats": batch_stats}, train=train, mutable=["batch_stats"])
         return [apply(view)[0][1:] for view in views[:2]]
 

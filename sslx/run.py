@@ -29,6 +29,7 @@ from sslx.feed import check_feed, describe_feed
 from sslx.fit import SPECTRUM_IMAGES, Recorder, Watch, begin, check_data, fit, saved_inputs
 from sslx.folder import FolderError, RunFolder
 from sslx.memory import OutOfMemory, explain, is_exhausted
+from sslx.pixels import unit_interval
 from sslx.processes import on_all, on_first
 from sslx.report import render
 from sslx.train import TrainState, probe_accuracy
@@ -139,7 +140,7 @@ def summarise(config: Config, parts: Parts, run: RunFolder, first: TrainState, s
 def report_material(config: Config, parts: Parts, run: RunFolder, state: TrainState) -> tuple[Any, ...]:
     """What the report draws: records, view examples, and features of the test images."""
     dataset = parts.dataset
-    sample = jnp.asarray(dataset.train_images[:12], jnp.float32) / 255
+    sample = unit_interval(dataset.train_images[:12])
     views = jax.jit(partial(make_views, views=RECIPES[config.views]))(state.key, sample, jnp.arange(len(sample)))
     return (
         folders.read_lines(run.metrics),
@@ -194,7 +195,8 @@ def load(run: str | Path) -> tuple[Callable[..., Array], dict[str, Any]]:
     """The frozen encoder of a run folder.
 
     Returns:
-        `(apply, variables)`: `apply(variables, images [N, H, W, C] as uint8 or in [0, 1]) -> features [N, d]`, jitted.
+        `(apply, variables)`: `apply(variables, images [N, H, W, C] as uint8 or in [0, 1]) -> features [N, d]`, jitted; ValueError for
+        images of another shape than the encoder takes.
 
     Raises:
         FolderError: the folder holds no run, or a run without a checkpoint.

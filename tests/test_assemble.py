@@ -2,16 +2,17 @@
 
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from flax import linen as nn
 
 from cheap_view import brighten
 from sslx import augment, data, methods
-from sslx.assemble import assemble
+from sslx.assemble import assemble, frozen_encoder
 from sslx.config import Config, ConfigError
 from sslx.feed import training_data
-from sslx.models import ENCODERS
+from sslx.models import ENCODERS, encoder
 
 pytestmark = pytest.mark.usefixtures("without_typing_hook")
 IMAGES = np.random.default_rng(0).integers(0, 256, (80, 8, 8, 3), np.uint8)
@@ -107,3 +108,12 @@ def test_an_error_without_words_is_named(monkeypatch):
 
 def test_methods_of_any_number_of_views_take_three():
     assert assemble(settings(method="mmcr", views="3")).steps == 15
+
+
+def test_the_frozen_encoder_says_which_images_it_takes():
+    apply, variables = frozen_encoder("mlp"), encoder("mlp").init(jax.random.key(0), np.float32(IMAGES[:2]))
+    assert apply(variables, IMAGES[:3]).shape[0] == 3
+    with pytest.raises(ValueError, match=r"^images of \(8, 4, 3\) do not fit this mlp, trained on other ones; give them the size"):
+        apply(variables, IMAGES[:3, :, :4])
+    with pytest.raises(ValueError, match=r"images must have shape \[N, H, W, C\], got \(8, 8, 3\); give one image as images\[None\]"):
+        apply(variables, IMAGES[0])

@@ -5,13 +5,12 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jaxtyping import Float, Shaped
 
 from sslx.checks import check_integer
-from sslx.typing import AnyArray
+from sslx.pixels import unit_interval, white
 
 Apply = Callable[..., Any]
 SIDE = 32
@@ -40,16 +39,6 @@ def extract(apply: Apply, variables: object, images: np.ndarray, *, batch_size: 
 def first_rows(count: int, y: Array) -> np.ndarray:
     """The first `count` rows as float32 on the host."""
     return np.asarray(y, np.float32)[:count]
-
-
-def unit_interval(images: Array) -> Array:
-    """Images of whole numbers from 0 to 255, or of 0 and 1 (bool), as float32 in [0, 1]; floating-point images as they are."""
-    return images if jnp.issubdtype(images.dtype, jnp.floating) else images.astype(jnp.float32) / white(images)
-
-
-def white(images: AnyArray) -> int:
-    """The largest value of a pixel: 255 of whole numbers, 1 of floating-point numbers and of bool."""
-    return 255 if jnp.issubdtype(images.dtype, jnp.integer) else 1
 
 
 def jitted(apply: Apply) -> Apply:

@@ -16,6 +16,7 @@ from sslx.augment import View, make_views
 from sslx.collectives import axis_index, pmean_if
 from sslx.methods import Method, Online
 from sslx.moments import moving_average
+from sslx.pixels import unit_interval
 from sslx.train._network import Network, apply_views
 from sslx.train._probe import probe_step
 from sslx.train._state import TrainState
@@ -63,7 +64,8 @@ def make_step(
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         view_key, loss_key = jax.random.split(jax.random.fold_in(state.key, state.step))
         with jax.named_scope("views"):
-            pixels = make_views(view_key, to_unit_interval(batch.images, state.params), global_index(batch, axis_name), views)
+            images = unit_interval(batch.images, jax.tree.leaves(state.params)[0].dtype)
+            pixels = make_views(view_key, images, global_index(batch, axis_name), views)
             pixels = jax.lax.optimization_barrier(pixels)  # or XLA makes the views again for each consumer
 
         def objective(params: Any) -> tuple[Scalar, Any]:
@@ -94,13 +96,6 @@ def make_step(
         return new, {"loss": loss, **terms._asdict(), "gradient_norm": optax.tree.norm(grads), **scores}
 
     return step
-
-
-def to_unit_interval(images: Array, params: Any) -> Array:
-    """Images as floating point in [0, 1] in the type of the parameters; floating-point images as they are."""
-    if jnp.issubdtype(images.dtype, jnp.floating):
-        return images
-    return images.astype(jax.tree.leaves(params)[0].dtype) / 255
 
 
 def global_index(batch: Batch, axis_name: AxisName) -> Int[Array, " N"]:
