@@ -33,6 +33,14 @@ def all_gather_if(x: Array, axis_name: AxisName, *, axis: int = 0) -> Array:
     return x if axis_name is None else lax.all_gather(x, axis_name, axis=axis, tiled=True)
 
 
+def as_varying(tree: Tree, x: Array) -> Tree:
+    """The tree, told to `jax.shard_map` to differ between the devices over which `x` is split.
+
+    A derivative with respect to what is the same everywhere it adds up over them; one that stays on the device has to ask for it.
+    """
+    return jax.tree.map(lambda leaf: leaf + jnp.zeros_like(x, leaf.dtype, shape=()), tree)
+
+
 def axis_size(axis_name: AxisName) -> int:
     """Number of devices along `axis_name`, 1 without an axis: a Python integer, known at trace time."""
     return 1 if axis_name is None else lax.psum(1, axis_name)

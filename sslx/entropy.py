@@ -141,7 +141,7 @@ def median_squared_distance(z: Embedding, *, axis_name: AxisName = None) -> Scal
     check_matrix("z", z)
     check_count("z", global_count(z, axis_name))
     everywhere = lax.stop_gradient(all_gather_if(centre(z, axis_name=axis_name), axis_name))
-    return _median_of_pairs(_squared_distances(everywhere, jnp.arange(len(everywhere)), everywhere))
+    return pmean_if(_median_of_pairs(_squared_distances(everywhere, jnp.arange(len(everywhere)), everywhere)), axis_name)
 
 
 @jax.jit
@@ -161,7 +161,7 @@ def _kth_smallest(x: Array, k: int) -> Array:
         middle = low + (jnp.ones((), codes.dtype) << (bits - 2 - i).astype(codes.dtype))
         return jnp.where(jnp.sum(codes < middle) <= k, middle, low)
 
-    return lax.bitcast_convert_type(lax.fori_loop(0, bits - 1, narrow, jnp.zeros((), codes.dtype)), x.dtype)
+    return lax.bitcast_convert_type(lax.fori_loop(0, bits - 1, narrow, jnp.zeros_like(codes, shape=())), x.dtype)
 
 
 def _squared_distances(rows: Array, index: Array, everywhere: Array) -> Array:

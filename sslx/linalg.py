@@ -95,7 +95,7 @@ def rounding_level(a: Matrix) -> Scalar:
 
 def safe_shift(a: Matrix, shift: Number) -> Scalar:
     """`shift`, or the rounding level of `a` where shift I + a is singular to rounding, [], without gradient."""
-    a, shift = lax.stop_gradient(a), jnp.asarray(shift, a.dtype)
+    a, shift = lax.stop_gradient(a), jnp.full_like(a, shift, shape=())
     return lax.cond(rounding_level(a) > shift, _lift_if_singular, _keep, a, shift)
 
 

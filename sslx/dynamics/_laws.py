@@ -189,7 +189,7 @@ def by_bisection(
     """
 
     def solve(t, lam0):
-        t, lam0 = jnp.broadcast_arrays(t, lam0)
+        t, lam0 = t + jnp.zeros_like(lam0), lam0 + jnp.zeros_like(t)  # as `broadcast_arrays`, and split over devices if either is
         bits = jnp.int64 if lam0.dtype == jnp.float64 else jnp.int32
         goal = jnp.where(t < 0, origin(lam0), end(lam0))
         far = lax.bitcast_convert_type(jnp.asarray(jnp.finfo(lam0.dtype).max ** 0.25, lam0.dtype), bits)

@@ -17,7 +17,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Float, PyTree
 
 from sslx.checks import check_floating, check_integer, check_positive
-from sslx.collectives import pmean_if
+from sslx.collectives import as_varying, pmean_if
 from sslx.moments import at_least_float32
 from sslx.typing import AxisName, Matrix, Number
 
@@ -109,7 +109,8 @@ def fisher_parameters(
     flat, unravel = ravel_pytree(params)
 
     def block(x: Array) -> Array:
-        j = jax.vmap(lambda one: at_least_float32(jax.jacrev(lambda p: f(unravel(p), one))(flat)))(x) / sigma
+        here = as_varying(flat, x)
+        j = jax.vmap(lambda one: at_least_float32(jax.jacrev(lambda p: f(unravel(p), one))(here)))(x) / sigma
         return jnp.einsum("Ndi,Ndj->ij", j, j, precision=lax.Precision.HIGHEST)
 
     return _average(block, x, batch_size, axis_name)
@@ -140,7 +141,7 @@ def fisher_output_operator(
     def matvec(u: Array) -> Array:
         def one(x: Array) -> Array:
             y, pullback = jax.vjp(f, x)
-            return jax.jvp(f, (x,), pullback(u.astype(y.dtype)))[1]
+            return jax.jvp(f, (x,), pullback(as_varying(u.astype(y.dtype), x)))[1]
 
         return _average(_summed(one, sigma), x, batch_size, axis_name)
 
@@ -161,8 +162,9 @@ def fisher_parameters_operator(
 
     def matvec(v: PyTree) -> PyTree:
         def one(x: Array) -> PyTree:
-            _, u = jax.jvp(lambda p: f(p, x), (params,), (v,))
-            _, pullback = jax.vjp(lambda p: f(p, x), params)
+            here = as_varying(params, x)
+            _, u = jax.jvp(lambda p: f(p, x), (here,), (v,))
+            _, pullback = jax.vjp(lambda p: f(p, x), here)
             return pullback(u)[0]
 
         return _average(_summed(one, sigma), x, batch_size, axis_name)

@@ -61,7 +61,7 @@ def uniformity(z: Embedding, *, t: Number = 2, batch_size: int = 256, axis_name:
     index = axis_index(axis_name) * z.shape[0] + jnp.arange(z.shape[0])
     rows = lax.map(log_kernel_sum, (local, index), batch_size=min(batch_size, z.shape[0]))
     n = points.shape[0]
-    return jax.nn.logsumexp(all_gather_if(rows, axis_name)) - jnp.log(jnp.asarray(n * (n - 1), rows.dtype))
+    return pmean_if(jax.nn.logsumexp(all_gather_if(rows, axis_name)), axis_name) - jnp.log(jnp.asarray(n * (n - 1), rows.dtype))
 
 
 def uniformity_sampled(key: Array, z: Embedding, *, t: Number = 2, pairs: int = 65536) -> tuple[Scalar, Scalar]:

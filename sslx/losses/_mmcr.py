@@ -44,7 +44,7 @@ def mmcr(z: Views, *, lam: Number = 0.0, axis_name: AxisName = None) -> tuple[Sc
     """
     check_views("z", z)
     z = l2_normalise(at_least_float32(z))
-    centroids = nuclear_norm(all_gather_if(jnp.mean(z, axis=0), axis_name))
+    centroids = pmean_if(nuclear_norm(all_gather_if(jnp.mean(z, axis=0), axis_name)), axis_name)
     if isinstance(lam, int | float) and lam == 0:
         return -centroids, MmcrTerms(jnp.zeros_like(centroids), centroids)
     local = pmean_if(jnp.mean(jax.vmap(nuclear_norm, in_axes=1)(z)), axis_name)

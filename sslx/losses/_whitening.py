@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from sslx.checks import check_count, check_integer, check_range, check_views
-from sslx.collectives import all_gather_if
+from sslx.collectives import all_gather_if, pmean_if
 from sslx.linalg import l2_normalise, safe_shift
 from sslx.moments import at_least_float32, centre, covariance
 from sslx.typing import AxisName, Embedding, Number, Scalar, Views
@@ -57,7 +57,7 @@ def w_mse(key: Array, z: Views, *, sub_batch: int = 128, eps: Number = 0.0, axis
     whitened = jax.vmap(jax.vmap(lambda part: whiten(part, eps)))(z[:, rows])
     unit = l2_normalise(whitened).reshape(views, count, d)
     distances = [2 - 2 * jnp.mean(jnp.sum(unit[i] * unit[j], axis=-1)) for i, j in combinations(range(views), 2)]
-    loss = jnp.mean(jnp.stack(distances))
+    loss = pmean_if(jnp.mean(jnp.stack(distances)), axis_name)
     return loss, WMseTerms(loss)
 
 

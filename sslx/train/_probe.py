@@ -12,7 +12,7 @@ import optax
 from jax import Array
 from jaxtyping import Float, Int
 
-from sslx.collectives import psum_if
+from sslx.collectives import pmean_if, psum_if
 from sslx.moments import at_least_float32
 from sslx.typing import AnyArray, AxisName, Scalar, Views
 
@@ -36,16 +36,18 @@ def probe_step(probe: Probe, features: Views, labels: Int[Array, " N"], *, axis_
     known = jnp.broadcast_to(labels >= 0, features.shape[:2])
     features = jnp.where(known[..., None], features, 0.0)
 
-    def totals(params: Any) -> tuple[Array, Array]:
+    def totals(params: Any) -> tuple[Array, tuple[Array, Array]]:
         logits = features @ params["kernel"] + params["bias"]
         targets = jnp.broadcast_to(jnp.maximum(labels, 0), known.shape)
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, targets)
-        return jnp.sum(losses * known), jnp.sum((logits.argmax(-1) == targets) & known)
+        hits = (logits.argmax(-1) == targets) & known
+        loss, *counts = psum_if((jnp.sum(losses * known), jnp.sum(hits), jnp.sum(known)), axis_name)
+        return loss, tuple(counts)
 
-    (loss, hits), grads = jax.value_and_grad(totals, has_aux=True)(probe["params"])
-    loss, hits, grads, count = psum_if((loss, hits, grads, jnp.sum(known)), axis_name)
+    (loss, (hits, count)), grads = jax.value_and_grad(totals, has_aux=True)(probe["params"])
     count = jnp.maximum(count, 1)
-    updates, opt_state = OPTIMIZER.update(jax.tree.map(lambda g: g / count, grads), probe["opt_state"])
+    grads = jax.tree.map(lambda g: g / count, pmean_if(grads, axis_name))
+    updates, opt_state = OPTIMIZER.update(grads, probe["opt_state"])
     params = optax.apply_updates(probe["params"], updates)
     return {"params": params, "opt_state": opt_state}, {"probe_loss": loss / count, "probe_accuracy": hits / count}
 

@@ -88,3 +88,32 @@ def test_a_mutant_without_collectives_is_caught(name, monkeypatch):
         assert worst(found, gradient) < 1e-8
     else:
         assert worst(found, gradient) > 1e-3
+
+
+def under_shard_map(name):
+    """Loss and gradient with respect to parameters that are the same everywhere; the outputs' specification says that these are too."""
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:4]), ("batch",))
+    split, same = jax.sharding.PartitionSpec("batch"), jax.sharding.PartitionSpec()
+
+    def step(parameters, *inputs):
+        def loss(p):
+            return CASES[name].loss(*(jax.numpy.tanh(x @ p) + x @ p for x in inputs), axis_name="batch")[0]
+
+        return jax.value_and_grad(loss)(parameters)
+
+    return jax.shard_map(step, mesh=mesh, in_specs=(same, split, split), out_specs=same)
+
+
+@EVERY_LOSS
+def test_shard_map_sees_that_the_loss_is_the_same_on_all_devices(name):
+    """What it does not see it would add up in the gradient; it looks when it traces."""
+    loss, gradient = jax.eval_shape(under_shard_map(name), PARAMETERS, *INPUTS)
+    assert (loss.shape, gradient.shape) == ((), PARAMETERS.shape)
+
+
+@pytest.mark.parametrize("name", ["vicreg", "vicreg_pairdist", "mmcr", "w_mse"])
+def test_value_and_gradient_under_shard_map_are_those_of_one_device(name):
+    loss, gradient = on_one_device()[name]
+    found = jax.device_get(jax.jit(under_shard_map(name))(PARAMETERS, *INPUTS))
+    assert abs(found[0] - loss) <= 1e-10 * abs(loss) + 1e-12
+    assert worst(found[1], gradient) < 1e-8
