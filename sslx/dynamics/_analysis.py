@@ -6,6 +6,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from sslx.dynamics._flow import EigenFlow, floating
+from sslx.typing import Number
 
 
 def escape_time(flow: EigenFlow, lam0: ArrayLike, level: float = 0.5) -> Array:
@@ -72,7 +73,7 @@ def linear_stability(flow: EigenFlow, lam: ArrayLike) -> Array:
     return jnp.where(independent, diagonal, jnp.sort(jnp.linalg.eigvals(jacobian).real))
 
 
-def collapse_threshold(flow: EigenFlow) -> float:
+def collapse_threshold(flow: EigenFlow) -> Number:
     """The weight decay above which every mode of the flow's family collapses, whatever its start.
 
     Args:

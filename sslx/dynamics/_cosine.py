@@ -22,12 +22,14 @@ from jax.typing import ArrayLike
 
 from sslx.dynamics._euclidean import Noise, view_variances
 from sslx.dynamics._expectation import norm_expectation, paired, tilted_views
-from sslx.dynamics._flow import EigenFlow, floating
+from sslx.dynamics._flow import EigenFlow, floating, positive_power
+from sslx.dynamics._parameters import vanishes
+from sslx.typing import Number
 
 Drift = Callable[[Array], Array]
 
 
-def cosine(*, alpha: float = 0.5, noise: Noise = (0.0, 0.0), weight_decay: float = 0.0, nodes: int = 40) -> EigenFlow:
+def cosine(*, alpha: Number = 0.5, noise: Noise = (0.0, 0.0), weight_decay: Number = 0.0, nodes: int = 40) -> EigenFlow:
     """Cosine loss with stop-gradient on the target.
 
     ds_m/dt = 2 lam_m sum_k lam_k (lam_k - lam_m) E[z_k^2 z_m^2/(||D z||^3 ||z||)] - 2 eta s_m.  The loss does not see the scale of
@@ -55,7 +57,7 @@ def cosine(*, alpha: float = 0.5, noise: Noise = (0.0, 0.0), weight_decay: float
     return conserving_flow(drift, 1.0, weight_decay)
 
 
-def iso_cosine(*, alpha: float = 0.5, noise: Noise = (0.0, 0.0), weight_decay: float = 0.0, nodes: int = 40) -> EigenFlow:
+def iso_cosine(*, alpha: Number = 0.5, noise: Noise = (0.0, 0.0), weight_decay: Number = 0.0, nodes: int = 40) -> EigenFlow:
     """Cosine IsoLoss: the cosine flow with the factor lam_m taken out, so that small modes are recruited as fast as large ones.
 
     ds_m/dt = 2 sum_k lam_k (lam_k - lam_m) E[z_k^2 z_m^2/(||D z||^3 ||z||)] - 2 eta s_m.
@@ -74,7 +76,7 @@ def iso_cosine(*, alpha: float = 0.5, noise: Noise = (0.0, 0.0), weight_decay: f
     return conserving_flow(drift, 1 + alpha, weight_decay)
 
 
-def cosine_no_stop_gradient(*, alpha: float = 0.5, noise: Noise = (0.0, 0.0), nodes: int = 40) -> EigenFlow:
+def cosine_no_stop_gradient(*, alpha: Number = 0.5, noise: Noise = (0.0, 0.0), nodes: int = 40) -> EigenFlow:
     """Cosine loss with gradients through both branches (the predictor constant): dimensional collapse.
 
     ds_m/dt = 2 sum_k (lam_k - lam_m) (lam_m lam_k E[z_k^2 z_m^2/(||D z||^3 ||z||)] - E[z_k^2 z_m^2/(||D z|| ||z||^3)]).  sum_m s_m is
@@ -95,7 +97,7 @@ def cosine_no_stop_gradient(*, alpha: float = 0.5, noise: Noise = (0.0, 0.0), no
     return conserving_flow(drift, 1.0, 0.0)
 
 
-def cosine_no_predictor(*, noise: tuple[float, float] = (0.0, 0.0), stop_gradient: bool = True, nodes: int = 40) -> EigenFlow:
+def cosine_no_predictor(*, noise: Noise = (0.0, 0.0), stop_gradient: bool = True, nodes: int = 40) -> EigenFlow:
     """Cosine loss without a predictor (W_P = I): static without noise, slow equalisation at fixed sum_m s_m with it.
 
     To leading order in noise^2:  ds_m/dt = 2 (kappa_1 kappa_2 - 1) E[sum_k (s_k - s_m) z_k^2 z_m^2/||z||^6],  kappa_i = 1 + noise[i]^2, and
@@ -125,7 +127,7 @@ def cosine_no_predictor(*, noise: tuple[float, float] = (0.0, 0.0), stop_gradien
     return conserving_flow(drift, 1.0, 0.0)
 
 
-def conserving_flow(drift: Drift, power: float, weight_decay: float) -> EigenFlow:
+def conserving_flow(drift: Drift, power: Number, weight_decay: Number) -> EigenFlow:
     """ds/dt = drift(s) - 2 eta s, where drift(s[M]) conserves sum_m s_m^power and vanishes where all modes are equal."""
 
     def velocity(s: ArrayLike) -> Array:
@@ -139,7 +141,7 @@ def conserving_flow(drift: Drift, power: float, weight_decay: float) -> EigenFlo
     def fixed_points(s0: ArrayLike) -> Array:
         (s0,) = floating(s0)
         equal = jnp.mean(s0**power, axis=-1, keepdims=True) ** (1 / power)
-        return jnp.zeros_like(s0)[None] if weight_decay else jnp.broadcast_to(equal, s0.shape)[None]
+        return jnp.broadcast_to(equal, s0.shape)[None] if vanishes(weight_decay) else jnp.zeros_like(s0)[None]
 
     return EigenFlow(velocity, None, invariant, fixed_points)
 
@@ -158,7 +160,7 @@ def _target_force(unit: Array, lam: Array, noise: Noise, nodes: int) -> Array:
     return jnp.sum(gain - gain.T, axis=0)
 
 
-def rescaled(s: Array, alpha: float) -> tuple[Array, Array, Array]:
+def rescaled(s: Array, alpha: Number) -> tuple[Array, Array, Array]:
     """s over its mean, lam = s^alpha over its maximum, and that maximum: the averages are homogeneous, the quadrature is not.
 
     The scales are constants under differentiation, which is exact because the flow does not depend on them. A mode that an integrator
@@ -166,13 +168,13 @@ def rescaled(s: Array, alpha: float) -> tuple[Array, Array, Array]:
     """
     mean = lax.stop_gradient(jnp.mean(s))
     unit = jnp.where(s < 0, 0.0, s) / jnp.where(mean > 0, mean, 1.0)
-    power = jnp.where(s > 0, jnp.where(s > 0, s, 1.0) ** alpha, 0.0)
-    largest = lax.stop_gradient(jnp.max(power))
+    lam = positive_power(s, alpha)
+    largest = lax.stop_gradient(jnp.max(lam))
     largest = jnp.where(largest > 0, largest, 1.0)
-    return unit, power / largest, largest
+    return unit, lam / largest, largest
 
 
-def check_parameters(alpha: float, weight_decay: float, nodes: int = 40, noise: Noise = (0.0, 0.0)) -> None:
+def check_parameters(alpha: Number, weight_decay: Number, nodes: int = 40, noise: Noise = (0.0, 0.0)) -> None:
     """Raise ValueError unless alpha > 0, weight_decay and noise >= 0 and nodes >= 2."""
     view_variances(alpha, noise, weight_decay)
     if nodes < 2:

@@ -11,13 +11,14 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from sslx.dynamics._cosine import check_parameters, conserving_flow, rescaled
-from sslx.dynamics._flow import EigenFlow, bounded, decoupled_solution, floating, grown
-from sslx.dynamics._laws import by_bisection, infinite
+from sslx.dynamics._flow import EigenFlow, bounded, floating, grown
+from sslx.dynamics._laws import Law, by_bisection, infinite, solution_of
+from sslx.typing import Number
 
 _POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 
 
-def cosine_mean_field(*, alpha: float = 0.5, weight_decay: float = 0.0) -> EigenFlow:
+def cosine_mean_field(*, alpha: Number = 0.5, weight_decay: Number = 0.0) -> EigenFlow:
     """The cosine flow for many modes of comparable size, whose norms average out:
 
     ds_m/dt = 2 lam_m s_m (A_2 - lam_m A_1)/(A_2^{3/2} A_0^{1/2}) - 2 eta s_m,  A_j = sum_k lam_k^j s_k,
@@ -36,7 +37,7 @@ def cosine_mean_field(*, alpha: float = 0.5, weight_decay: float = 0.0) -> Eigen
     return conserving_flow(drift, 1.0, weight_decay)
 
 
-def iso_cosine_mean_field(*, alpha: float = 0.5, weight_decay: float = 0.0) -> EigenFlow:
+def iso_cosine_mean_field(*, alpha: Number = 0.5, weight_decay: Number = 0.0) -> EigenFlow:
     """The cosine IsoLoss for many modes of comparable size: `cosine_mean_field` without the factor lam_m.
 
     Args and errors: see `cosine`.
@@ -50,7 +51,7 @@ def iso_cosine_mean_field(*, alpha: float = 0.5, weight_decay: float = 0.0) -> E
     return conserving_flow(drift, 1 + alpha, weight_decay)
 
 
-def cosine_linearised(*, alpha: float = 0.5) -> EigenFlow:
+def cosine_linearised(*, alpha: Number = 0.5) -> EigenFlow:
     """The cosine flow of nearly equal modes:  ds_m/dt = -r (s_m - sbar),  r = 2 alpha/(sbar (M + 2)),  sbar = mean s constant.
 
     Solved by s_m = sbar + (s_m(0) - sbar) e^{-rt}. The linearised IsoLoss is the same in the time t/sbar^alpha.
@@ -75,7 +76,7 @@ def cosine_linearised(*, alpha: float = 0.5) -> EigenFlow:
     return conserving_flow(drift, 1.0, 0.0)._replace(solution=solution)
 
 
-def cosine_pair(*, alpha: float = 0.5) -> EigenFlow:
+def cosine_pair(*, alpha: Number = 0.5) -> EigenFlow:
     """The cosine flow of two modes, solved by quadrature: with S = s_1 + s_2 constant it is one equation for l = ln(s_1/s_2).
 
     dl/dt = 2 lam_1 lam_2 (lam_2 - lam_1) S I,
@@ -87,43 +88,47 @@ def cosine_pair(*, alpha: float = 0.5) -> EigenFlow:
 
     Reference: Halvagal, Laborieux, Zenke (2023), arXiv 2212.04858, the cosine dynamics of two neurons.
     """
-    return _pair_flow(alpha, 1.0)
+    return _pair_flow(alpha, iso=False)
 
 
-def iso_cosine_pair(*, alpha: float = 0.5) -> EigenFlow:
+def iso_cosine_pair(*, alpha: Number = 0.5) -> EigenFlow:
     """The cosine IsoLoss of two modes, solved by quadrature as `cosine_pair`, with s_1^{1+alpha} + s_2^{1+alpha} constant.
 
     Args and errors: see `cosine_pair`.
     """
-    return _pair_flow(alpha, 1 + alpha)
+    return _pair_flow(alpha, iso=True)
 
 
-def _pair_flow(alpha: float, power: float) -> EigenFlow:
+def _pair_flow(alpha: Number, *, iso: bool) -> EigenFlow:
     check_parameters(alpha, 0.0)
+    power = 1 + alpha if iso else 1.0
 
     def drift(s):
         lam = s**alpha
         pull = 2 * (lam[1] - lam[0]) * s[0] * s[1] * _pair_integral(s[0], s[1], alpha)
-        taken = lam[0] * lam[1] * jnp.ones(2, s.dtype) if power == 1.0 else lam[::-1]
+        taken = lam[::-1] if iso else lam[0] * lam[1] * jnp.ones(2, s.dtype)
         return pull * taken * jnp.asarray([1.0, -1.0], s.dtype)
 
-    def modes(ratio):
-        """The two modes with s_1/s_2 = e^ratio and s_1^power + s_2^power = 1."""
-        share = -jnp.logaddexp(0.0, -power * ratio) / power
-        return jnp.exp(share), jnp.exp(share - ratio)
+    def law(alpha):
+        """Of the logarithm l of the ratio."""
 
-    def closing(ratio):
-        """-dl/dt at unit charge, positive for l > 0."""
-        s_1, s_2 = modes(ratio)
-        lam_1, lam_2 = s_1**alpha, s_2**alpha
-        weight = lam_1 * lam_2 * (s_1 + s_2) if power == 1.0 else lam_2 * s_2 + lam_1 * s_1
-        return 2 * -jnp.expm1(-alpha * ratio) * lam_1 * weight * _pair_integral(s_1, s_2, alpha)
+        def velocity(ratio):
+            """dl/dt at unit charge, negative for l > 0."""
+            s_1, s_2 = _pair_modes(ratio, 1 + alpha if iso else 1.0)
+            lam_1, lam_2 = s_1**alpha, s_2**alpha
+            weight = lam_2 * s_2 + lam_1 * s_1 if iso else lam_1 * lam_2 * (s_1 + s_2)
+            return 2 * jnp.expm1(-alpha * ratio) * lam_1 * weight * _pair_integral(s_1, s_2, alpha)
 
-    def elapsed(start, ratio):
-        """Int dl/closing from `ratio` up to `start`: the logarithm near l = 0 in closed form, the smooth rest by Gauss's rule."""
-        return jnp.log(start / ratio) / alpha + _gauss(lambda l: 1 / closing(l) - 1 / (alpha * l), ratio, start)
+        def elapsed(start, ratio):
+            """Int dl/velocity: the logarithm near l = 0 in closed form, the smooth rest by Gauss's rule."""
+            return jnp.log(start / ratio) / alpha - _gauss(lambda l: 1 / velocity(l) + 1 / (alpha * l), ratio, start)
 
-    law = decoupled_solution(lambda l: -closing(l), by_bisection(lambda l: -closing(l), elapsed, jnp.zeros_like, infinite))
+        def clock(ratio):
+            return elapsed(jnp.ones_like(ratio), ratio)
+
+        return Law(velocity, clock, elapsed, by_bisection(velocity, elapsed, jnp.zeros_like, infinite), (0.0,), 1.0)
+
+    closed = solution_of(law, alpha)
 
     def solution(t: ArrayLike, s0: ArrayLike) -> Array:
         t, s0 = floating(t, s0)
@@ -132,13 +137,19 @@ def _pair_flow(alpha: float, power: float) -> EigenFlow:
         charge = jnp.sum(s0**power)
         ratio = jnp.log(s0[0] / s0[1])
         sign = jnp.where(ratio < 0, -1.0, 1.0)
-        final = sign * law(bounded(t) / charge, (sign * ratio)[None])[..., 0]
-        return charge ** (1 / power) * jnp.stack(modes(final), axis=-1)
+        final = sign * closed(bounded(t) / charge, (sign * ratio)[None])[..., 0]
+        return charge ** (1 / power) * jnp.stack(_pair_modes(final, power), axis=-1)
 
     return conserving_flow(drift, power, 0.0)._replace(solution=solution)
 
 
-def _pair_integral(s_1: Array, s_2: Array, alpha: float) -> Array:
+def _pair_modes(ratio: Array, power: Number) -> tuple[Array, Array]:
+    """The two modes with s_1/s_2 = e^ratio and s_1^power + s_2^power = 1."""
+    share = -jnp.logaddexp(0.0, -power * ratio) / power
+    return jnp.exp(share), jnp.exp(share - ratio)
+
+
+def _pair_integral(s_1: Array, s_2: Array, alpha: Number) -> Array:
     """I of `cosine_pair`, elementwise: the trapezoidal rule in tau = ln x, about the middle of the three bends of the integrand."""
     a, b = (s_1 ** (1 + 2 * alpha))[..., None], (s_2 ** (1 + 2 * alpha))[..., None]
     shift = lax.stop_gradient(jnp.log(a / b)) / 4

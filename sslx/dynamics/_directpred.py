@@ -8,17 +8,18 @@ gradient flow at unit rate on 1/2 ||W_p z_1 - z_a||^2.
 from collections.abc import Callable
 
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from sslx.checks import check_square
-from sslx.dynamics._flow import EigenFlow, floating
+from sslx.dynamics._flow import EigenFlow, floating, positive_power
 from sslx.dynamics._laws import eigen_flow, hyperbolic, quadratic_bracket
+from sslx.dynamics._parameters import known_below, number, transformed, vanishes
+from sslx.typing import Number
 
 
-def directpred(*, predictor_lr: float = 1.0, tau: float = 1.0, noise: float = 0.0, weight_decay: float = 0.0) -> EigenFlow:
+def directpred(*, predictor_lr: Number = 1.0, tau: Number = 1.0, noise: Number = 0.0, weight_decay: Number = 0.0) -> EigenFlow:
     """Predictor and encoder learning together, the dynamics that DirectPred replaces by setting p = s^{1/2}.
 
     dp/dt = a s [tau - (1 + sigma^2) p] - eta p,   ds/dt = 2 p s [tau - (1 + sigma^2) p] - 2 eta s,   a = predictor_lr.
@@ -54,7 +55,7 @@ def directpred(*, predictor_lr: float = 1.0, tau: float = 1.0, noise: float = 0.
     return EigenFlow(velocity, None, *_conserved(kappa, tau, predictor_lr, weight_decay), threshold=tau**2 / (4 * kappa))
 
 
-def directpred_balanced(*, tau: float = 1.0, noise: float = 0.0, weight_decay: float = 0.0) -> EigenFlow:
+def directpred_balanced(*, tau: Number = 1.0, noise: Number = 0.0, weight_decay: Number = 0.0) -> EigenFlow:
     """The flow on the parabola s = p^2/a, where every start ends up under weight decay, solved in closed form.
 
     dp/dt = p^2 [tau - (1 + sigma^2) p] - eta p,  whatever the predictor's learning rate a. It is the Euclidean flow at alpha = 1/2 with 1
@@ -74,11 +75,13 @@ def directpred_balanced(*, tau: float = 1.0, noise: float = 0.0, weight_decay: f
     Reference: Tian, Chen, Ganguli (2021), arXiv 2102.06810, the dynamics on the invariant parabola.
     """
     kappa = _check_parameters(noise, weight_decay, tau=tau)
-    law = quadratic_bracket(kappa, tau / (2 * kappa), weight_decay / kappa) if weight_decay else hyperbolic(tau, tau / kappa)
-    return eigen_flow(law, tau**2 / (4 * kappa))
+    threshold = tau**2 / (4 * kappa)
+    if vanishes(weight_decay):
+        return eigen_flow(hyperbolic, tau, tau / kappa, threshold=threshold)
+    return eigen_flow(quadratic_bracket, kappa, tau / (2 * kappa), weight_decay / kappa, threshold=threshold)
 
 
-def directpred_ema(*, predictor_lr: float = 1.0, rate: float = 1.0, noise: float = 0.0, weight_decay: float = 0.0) -> EigenFlow:
+def directpred_ema(*, predictor_lr: Number = 1.0, rate: Number = 1.0, noise: Number = 0.0, weight_decay: Number = 0.0) -> EigenFlow:
     """Predictor, encoder and a target network that follows it, dW_a/dt = b (W - W_a), all aligned.
 
     dp/dt = a w (w_a - kappa p w) - eta p,  dw/dt = p (w_a - kappa p w) - eta w,  dw_a/dt = b (w - w_a),  kappa = 1 + sigma^2.
@@ -118,7 +121,7 @@ def directpred_ema(*, predictor_lr: float = 1.0, rate: float = 1.0, noise: float
 
     def fixed_points(state0: ArrayLike) -> Array:
         fixed = rest(pair(state0))
-        w = jnp.sqrt(fixed[:, 1])
+        w = positive_power(fixed[:, 1], 0.5)
         return jnp.stack([fixed[:, 0], w, w], axis=-2)
 
     return EigenFlow(velocity, None, invariant, fixed_points, threshold=1 / (4 * kappa))
@@ -128,10 +131,10 @@ def alignment_rate(
     f: Float[Array, "d d"],
     w_p: Float[Array, "d d"],
     *,
-    predictor_lr: float = 1.0,
-    tau: float = 1.0,
-    noise: float = 0.0,
-    weight_decay: float = 0.0,
+    predictor_lr: Number = 1.0,
+    tau: Number = 1.0,
+    noise: Number = 0.0,
+    weight_decay: Number = 0.0,
 ) -> Float[Array, "d d"]:
     """K, by which the eigenspaces of F = W W^T and of the predictor align:  d/dt [F, W_p] = -[F, W_p] K - K [F, W_p].
 
@@ -156,7 +159,7 @@ def alignment_rate(
     return kappa * (predictor_lr / 2 * f + w_p @ w_p) - tau * w_p + 1.5 * weight_decay * jnp.eye(len(f), dtype=f.dtype)
 
 
-def _conserved(kappa: float, tau: float, predictor_lr: float, weight_decay: float) -> tuple[Callable, Callable]:
+def _conserved(kappa: Number, tau: Number, predictor_lr: Number, weight_decay: Number) -> tuple[Callable, Callable]:
     """The invariant and the fixed points of the state (p, s), both from the parabola s = p^2/a."""
     levels = quadratic_bracket(1.0, tau / (2 * kappa), weight_decay / kappa).fixed
 
@@ -171,7 +174,7 @@ def _conserved(kappa: float, tau: float, predictor_lr: float, weight_decay: floa
         (state0,) = floating(state0)
         p = jnp.asarray(levels, state0.dtype)[:, None] * jnp.ones_like(state0[0])
         s = p**2 / predictor_lr
-        if weight_decay == 0:
+        if vanishes(weight_decay):
             s = s[-1:] + balance(state0)
             unlearned = jnp.sign(state0[0]) * jnp.sqrt(predictor_lr * jnp.maximum(-balance(state0), 0.0))
             stays = (state0[1] == 0) | ((state0[0] < 0) & (balance(state0) <= 0))  # s is 0, or falls to 0 before p has turned
@@ -182,11 +185,11 @@ def _conserved(kappa: float, tau: float, predictor_lr: float, weight_decay: floa
     return invariant, fixed_points
 
 
-def _check_parameters(noise: float, weight_decay: float, **positive: float) -> float:
+def _check_parameters(noise: Number, weight_decay: Number, **positive: Number) -> Number:
     """The view variance 1 + noise^2, once the arguments are checked."""
     for name, value in positive.items():
-        if not value > 0:
+        if not transformed(value) and not number(name, value) > 0:
             raise ValueError(f"{name} must be positive, got {value}; 1.0 is the default")
-    if np.ndim(noise) or not (noise >= 0 and weight_decay >= 0):
+    if any(known_below(number(name, value), 0.0) for name, value in (("noise", noise), ("weight_decay", weight_decay))):
         raise ValueError(f"noise and weight_decay must be >= 0, got {noise} and {weight_decay}")
     return 1 + noise**2

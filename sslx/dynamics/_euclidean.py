@@ -15,13 +15,15 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from sslx.dynamics._flow import EigenFlow, bounded, decoupled_solution, floating, grown
+from sslx.dynamics._flow import EigenFlow, bounded, floating, grown
 from sslx.dynamics._laws import eigen_flow, hyperbolic, logistic, quadratic_bracket
+from sslx.dynamics._parameters import known_below, number, transformed, vanishes
+from sslx.typing import Number
 
-Noise = tuple[float, float]
+Noise = tuple[Number, Number]
 
 
-def euclidean(*, alpha: float = 0.5, noise: Noise = (0.0, 0.0), weight_decay: float = 0.0) -> EigenFlow:
+def euclidean(*, alpha: Number = 0.5, noise: Noise = (0.0, 0.0), weight_decay: Number = 0.0) -> EigenFlow:
     """Euclidean loss, stop-gradient on the target (BYOL, SimSiam and DirectPred at alpha = 1/2, DirectCopy at alpha = 1).
 
     d lam/dt = 2 alpha lam [lam (1 - kappa lam) - eta],  kappa = 1 + noise[0]^2,  eta = weight_decay. At eta = 0 the solution is
@@ -41,12 +43,12 @@ def euclidean(*, alpha: float = 0.5, noise: Noise = (0.0, 0.0), weight_decay: fl
     """
     kappa, _ = view_variances(alpha, noise, weight_decay)
     threshold = 1 / (4 * kappa)
-    if weight_decay == 0:
-        return eigen_flow(hyperbolic(2 * alpha, 1 / kappa), threshold)
-    return eigen_flow(quadratic_bracket(2 * alpha * kappa, 1 / (2 * kappa), weight_decay / kappa), threshold)
+    if vanishes(weight_decay):
+        return eigen_flow(hyperbolic, 2 * alpha, 1 / kappa, threshold=threshold)
+    return eigen_flow(quadratic_bracket, 2 * alpha * kappa, 1 / (2 * kappa), weight_decay / kappa, threshold=threshold)
 
 
-def iso_euclidean(*, alpha: float = 0.5, noise: Noise = (0.0, 0.0), weight_decay: float = 0.0) -> EigenFlow:
+def iso_euclidean(*, alpha: Number = 0.5, noise: Noise = (0.0, 0.0), weight_decay: Number = 0.0) -> EigenFlow:
     """Euclidean IsoLoss: every mode learns at the same rate.
 
     d lam/dt = 2 alpha lam (1 - kappa lam - eta), a logistic: lam = K/(1 + (K/lam0 - 1) e^{-2 alpha (1 - eta) t}), K = (1 - eta)/kappa,
@@ -57,10 +59,10 @@ def iso_euclidean(*, alpha: float = 0.5, noise: Noise = (0.0, 0.0), weight_decay
     Reference: Halvagal, Laborieux, Zenke (2023), arXiv 2212.04858, the isotropic loss.
     """
     kappa, _ = view_variances(alpha, noise, weight_decay)
-    return eigen_flow(logistic(2 * alpha * kappa, (1 - weight_decay) / kappa), 1.0)
+    return eigen_flow(logistic, 2 * alpha * kappa, (1 - weight_decay) / kappa, threshold=1.0)
 
 
-def euclidean_no_stop_gradient(*, alpha: float = 0.5, noise: Noise = (0.0, 0.0), weight_decay: float = 0.0) -> EigenFlow:
+def euclidean_no_stop_gradient(*, alpha: Number = 0.5, noise: Noise = (0.0, 0.0), weight_decay: Number = 0.0) -> EigenFlow:
     """Euclidean loss with gradients through both branches: every mode collapses.
 
     d lam/dt = -2 alpha lam (kappa_1 lam^2 - 2 lam + kappa_2 + eta), kappa_i = 1 + noise[i]^2. Without noise it is
@@ -73,10 +75,10 @@ def euclidean_no_stop_gradient(*, alpha: float = 0.5, noise: Noise = (0.0, 0.0),
     """
     kappa_1, kappa_2 = view_variances(alpha, noise, weight_decay)
     opening = noise[0] ** 2 + noise[1] ** 2 + noise[0] ** 2 * noise[1] ** 2 + kappa_1 * weight_decay  # kappa_1 (kappa_2 + eta) - 1
-    return eigen_flow(quadratic_bracket(2 * alpha * kappa_1, 1 / kappa_1, (kappa_2 + weight_decay) / kappa_1, opening / kappa_1**2))
+    return eigen_flow(quadratic_bracket, 2 * alpha * kappa_1, 1 / kappa_1, (kappa_2 + weight_decay) / kappa_1, opening / kappa_1**2)
 
 
-def euclidean_wrong_stop_gradient(*, alpha: float = 0.5, noise: Noise = (0.0, 0.0), weight_decay: float = 0.0) -> EigenFlow:
+def euclidean_wrong_stop_gradient(*, alpha: Number = 0.5, noise: Noise = (0.0, 0.0), weight_decay: Number = 0.0) -> EigenFlow:
     """Euclidean loss with the stop-gradient on the predicted branch, 1/2 ||SG(W_P z_1) - z_2||^2: collapse or blow-up.
 
     d lam/dt = 2 alpha lam (lam - kappa), kappa = 1 + noise[1]^2 + eta:  lam = kappa/(1 - (1 - kappa/lam0) e^{2 alpha kappa t}).
@@ -87,7 +89,7 @@ def euclidean_wrong_stop_gradient(*, alpha: float = 0.5, noise: Noise = (0.0, 0.
     Reference: Halvagal, Laborieux, Zenke (2022), the workshop version of arXiv 2212.04858.
     """
     _, kappa = view_variances(alpha, noise, weight_decay)
-    return eigen_flow(logistic(-2 * alpha, kappa + weight_decay))
+    return eigen_flow(logistic, -2 * alpha, kappa + weight_decay)
 
 
 def euclidean_no_predictor(*, noise: Noise = (0.0, 0.0), stop_gradient: bool = True) -> EigenFlow:
@@ -115,26 +117,29 @@ def euclidean_no_predictor(*, noise: Noise = (0.0, 0.0), stop_gradient: bool = T
 
     def fixed_points(s0: ArrayLike) -> Array:
         (s0,) = floating(s0)
-        return s0[None] if rate == 0 else jnp.zeros_like(s0)[None]
+        return s0[None] if vanishes(rate) else jnp.zeros_like(s0)[None]
 
     def arrival(level: ArrayLike, s0: ArrayLike) -> Array:
         level, s0 = floating(level, s0)
         falls = (level < s0) & (level > 0) & (rate > 0)
-        time = jnp.log(jnp.where(falls, s0 / level, 1.0)) / (rate or 1.0)
+        time = jnp.log(jnp.where(falls, s0 / level, 1.0)) / jnp.where(falls, rate, 1.0)
         return jnp.where(level == s0, 0.0, jnp.where(falls, time, jnp.inf))
 
-    def solve(t, s0):
-        return grown(s0, -rate * bounded(t))
+    def solution(t: ArrayLike, s0: ArrayLike) -> Array:
+        t, s0 = floating(t, s0)
+        return grown(s0, -rate * bounded(t)[..., None])
 
-    return EigenFlow(velocity, decoupled_solution(velocity, solve), invariant, fixed_points, arrival)
+    return EigenFlow(velocity, solution, invariant, fixed_points, arrival)
 
 
-def view_variances(alpha: float, noise: Noise, weight_decay: float) -> Noise:
+def view_variances(alpha: Number, noise: Noise, weight_decay: Number) -> Noise:
     """The two view variances 1 + noise_i^2, once the arguments are checked."""
-    if not 0 < alpha < float("inf"):
+    alpha, weight_decay = number("alpha", alpha), number("weight_decay", weight_decay)
+    if not transformed(alpha) and not 0 < alpha < float("inf"):
         raise ValueError(f"alpha must be positive, got {alpha}; 0.5 is DirectPred, 1.0 is DirectCopy")
-    if np.shape(noise) != (2,) or not all(deviation >= 0 for deviation in noise):
+    deviations = [number("noise", deviation) for deviation in noise] if np.iterable(noise) else []
+    if len(deviations) != 2 or any(known_below(deviation, 0.0) for deviation in deviations):
         raise ValueError(f"noise must be two standard deviations >= 0, (online, target), got {noise}")
-    if not weight_decay >= 0:
+    if known_below(weight_decay, 0.0):
         raise ValueError(f"weight_decay must be >= 0, got {weight_decay}")
-    return 1 + noise[0] ** 2, 1 + noise[1] ** 2
+    return 1 + deviations[0] ** 2, 1 + deviations[1] ** 2

@@ -23,6 +23,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jaxtyping import Float
 
+from sslx.typing import Number
+
 _TAIL = 30.0  # e-folds of each tail that are kept: e^-30 = 1e-13
 _CORE_R, _CORE_X = 1.9, 1.5  # half-widths, in units of tau, of the part that the linear stretch serves: found by trial
 
@@ -36,7 +38,7 @@ class Views(NamedTuple):
     target: Array
 
 
-def tilted_views(s: Float[Array, " M"], lam: Float[Array, " M"], p: int, q: int, nodes: int, noise: tuple[float, float]) -> Views:
+def tilted_views(s: Float[Array, " M"], lam: Float[Array, " M"], p: int, q: int, nodes: int, noise: tuple[Number, Number]) -> Views:
     """What every E[f_k g_m / (||D z_1||^p ||z_2||^q)], k != m and p + q = 4, is made of, at `nodes`^2 points."""
     floor = float(jnp.finfo(s.dtype).eps) ** 0.75
     log_s = lax.stop_gradient(jnp.log(jnp.maximum(s, floor)))

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from sslx.typing import Number
+
 
 class EigenFlow(NamedTuple):
     """Gradient flow of the eigenmodes of a linear network, d lam/dt = velocity(lam).
@@ -28,7 +30,7 @@ class EigenFlow(NamedTuple):
     """`fixed_points(lam0[M]) -> [K, M]`"""
     arrival: Callable[[ArrayLike, Array], Array] | None = None
     """`arrival(level, lam0[M]) -> [M]`, the time a mode takes from lam0 to `level`; inf where it never gets there"""
-    threshold: float | None = None
+    threshold: Number | None = None
     """The weight decay above which every mode collapses"""
 
 
@@ -45,6 +47,11 @@ def bounded(t: Array) -> Array:
     return jnp.minimum(t, jnp.finfo(t.dtype).max / 1e6)
 
 
+def positive_power(x: Array, exponent: ArrayLike) -> Array:
+    """x^exponent of positive x, 0 of the others, in derivatives too."""
+    return jnp.where(x > 0, jnp.where(x > 0, x, 1.0) ** exponent, 0.0)
+
+
 def grown(x: Array, exponent: Array) -> Array:
     """x e^exponent, 0 where x is."""
     return x * jnp.exp(jnp.where(x == 0, jnp.minimum(exponent, jnp.log(jnp.finfo(x.dtype).max) - 1), exponent))
@@ -55,8 +62,8 @@ def decoupled_solution(
 ) -> Callable[[ArrayLike, ArrayLike], Array]:
     """`solution(t[...], lam0[M]) -> [..., M]` of modes that do not see each other, with exact derivatives however `solve` works.
 
-    For every flow of one variable  d lam/dt = v(lam)  and  d lam/d lam0 = v(lam)/v(lam0).  At a fixed point, and next to one
-    that attracts at times of that sign, the ratio is  e^{v'(lam0) t}.  Beyond a blow-up both are given as 0.
+    For every flow of one variable  d lam/dt = v(lam)  and  d lam/d lam0 = v(lam)/v(lam0).  At a fixed point, and as long as the mode
+    is next to one, the ratio is  e^{v'(lam0) t}.  Beyond a blow-up both are given as 0.
 
     Args:
         velocity: v, elementwise.
@@ -72,8 +79,9 @@ def decoupled_solution(
         (t, lam0), (t_dot, lam0_dot) = primals, tangents
         lam = solved(t, lam0)
         finite = jnp.isfinite(lam)
-        v = velocity(jnp.where(finite, lam, 1.0))
-        return lam, jnp.where(finite, v * t_dot + _sensitivity(velocity, t, lam0, v) * lam0_dot, 0.0)
+        here = jnp.where(finite, lam, 1.0)
+        v = velocity(here)
+        return lam, jnp.where(finite, v * t_dot + sensitivity(neighbourhood(velocity, t, lam0, here), v) * lam0_dot, 0.0)
 
     def solution(t: ArrayLike, lam0: ArrayLike) -> Array:
         t, lam0 = floating(t, lam0)
@@ -82,10 +90,21 @@ def decoupled_solution(
     return solution
 
 
-def _sensitivity(velocity: Callable[[Array], Array], t: Array, lam0: Array, v: Array) -> Array:
-    """v(lam)/v(lam0), or e^{v'(lam0) t} where v(lam0) is 0 or, next to a fixed point that attracts, has lost half its digits.
+class Neighbourhood(NamedTuple):
+    """The start of a path and what is near it: v(lam0), whether the path stays close to a fixed point, and there
+    e^{v'(lam0) t} and (e^{v' t} - 1)/v'; elsewhere these two mean nothing."""
 
-    The test  |v v''| <= sqrt(eps) v'^2  is that of a simple root: at a double one v v''/v'^2 is 1/2 however close it is.
+    v0: Array
+    close: Array
+    growth: Array
+    span: Array
+
+
+def neighbourhood(velocity: Callable[[Array], Array], t: Array, lam0: Array, lam: Array) -> Neighbourhood:
+    """Of the path from lam0 to lam in the time t.
+
+    It is close where v(lam0) is 0 or, next to a fixed point other than 0, has lost half its digits and lam has not left. The test
+    |v v''| <= sqrt(eps) v'^2  is that of a simple root: at a double one v v''/v'^2 is 1/2 however close it is.
     """
 
     def slope(x):
@@ -93,7 +112,17 @@ def _sensitivity(velocity: Callable[[Array], Array], t: Array, lam0: Array, v: A
 
     v0 = velocity(lam0)
     v1, v2 = jax.jvp(slope, (lam0,), (jnp.ones_like(lam0),))
-    close = (v1 * t < 0) & (jnp.abs(v0 * v2) <= jnp.finfo(v0.dtype).eps ** 0.5 * v1**2)
-    fixed = (jnp.abs(v0) < jnp.finfo(v0.dtype).tiny) | close
-    limit = jnp.log(jnp.finfo(v0.dtype).max) - 1  # finite, so that an unneeded derivative times 0 is 0
-    return jnp.where(fixed, jnp.exp(jnp.minimum(jnp.where(fixed, v1, 0.0) * bounded(t), limit)), v / jnp.where(fixed, 1.0, v0))
+    info = jnp.finfo(v0.dtype)
+    few = info.eps**0.5
+    size = jnp.abs(v1)
+    near = (jnp.abs(v0) < size * jnp.abs(lam0) / 2) & (jnp.abs(v0 * v2) <= few * v1**2) & (jnp.abs((lam - lam0) * v2) <= few * size)
+    close = (jnp.abs(v0) < info.tiny) | near
+    exponent = jnp.minimum(jnp.where(close, v1, 0.0) * bounded(t), jnp.log(info.max) - 1)  # finite, for a derivative times 0 is 0
+    still = exponent == 0
+    span = jnp.where(still, bounded(t), jnp.expm1(exponent) / jnp.where(still, 1.0, v1))
+    return Neighbourhood(v0, close, jnp.exp(exponent), span)
+
+
+def sensitivity(near: Neighbourhood, v: Array) -> Array:
+    """d lam/d lam0 = v(lam)/v(lam0), or e^{v'(lam0) t} close to a fixed point."""
+    return jnp.where(near.close, near.growth, v / jnp.where(near.close, 1.0, near.v0))

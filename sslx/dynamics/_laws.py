@@ -1,19 +1,24 @@
 """The one-variable flows that Euclidean losses lead to, solved once for all of them: logistic, cubic and linear.
 
 A law is elementwise. Its clock is an antiderivative of 1/velocity, and elapsed(lam0, lam) = clock(lam) - clock(lam0) is the time
-from lam0 to lam between two fixed points: it gives invariants and arrival times, and its inverse is the solution.
+from lam0 to lam between two fixed points: it gives invariants and arrival times, and its inverse is the solution. The parameters of a
+law are numbers, which decide what is computed, or what jax transforms, and then every case is computed and one of them chosen.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
 from sslx.dynamics._compensated import log1p_minus, reciprocal_minus_product
-from sslx.dynamics._flow import EigenFlow, bounded, decoupled_solution, floating
+from sslx.dynamics._flow import EigenFlow, bounded, decoupled_solution, floating, neighbourhood, sensitivity
+from sslx.dynamics._integrals import log_ratio, turn
 from sslx.dynamics._lambert import one_plus_omega
+from sslx.dynamics._parameters import number, transformed
+from sslx.typing import Number
 
 Elementwise = Callable[[Array], Array]
 
@@ -25,20 +30,23 @@ class Law(NamedTuple):
     clock: Elementwise
     elapsed: Callable[[Array, Array], Array]
     solve: Callable[[Array, Array], Array]
-    fixed: tuple[float, ...]
+    fixed: tuple[Number, ...]
+    free: Number
+    """A state that is no fixed point."""
 
 
-def eigen_flow(law: Law, threshold: float | None = None) -> EigenFlow:
-    """M independent modes that obey `law`.
+def eigen_flow(build: Callable[..., Law], *parameters: Number, threshold: Number | None = None) -> EigenFlow:
+    """M independent modes that obey the law `build(*parameters)`.
 
     The invariant is the mean over modes of clock(lam_m) - t: each mode reads the same time, so any difference of two clocks is
     constant too. Modes at a fixed point have no clock and count 0.
     """
+    law = build(*parameters)
 
     def invariant(t: ArrayLike, lam: ArrayLike) -> Array:
         t, lam = floating(t, lam)
         moving = law.velocity(lam) != 0
-        return jnp.mean(jnp.where(moving, law.clock(jnp.where(moving, lam, 1.0)) - t[..., None], 0.0), axis=-1)
+        return jnp.mean(jnp.where(moving, law.clock(jnp.where(moving, lam, law.free)) - t[..., None], 0.0), axis=-1)
 
     def fixed_points(lam0: ArrayLike) -> Array:
         (lam0,) = floating(lam0)
@@ -48,101 +56,167 @@ def eigen_flow(law: Law, threshold: float | None = None) -> EigenFlow:
         level, lam0 = floating(level, lam0)
         end = law.solve(jnp.asarray(jnp.inf, lam0.dtype), lam0)
         reached = (level - lam0) * (end - level) > 0
-        start, goal = jnp.where(reached, lam0, 1.0), jnp.where(reached, level, 1.0)
+        start, goal = jnp.where(reached, lam0, law.free), jnp.where(reached, level, law.free)
         return jnp.where(level == lam0, 0.0, jnp.where(reached, law.elapsed(start, goal), jnp.inf))
 
     def velocity(lam: ArrayLike) -> Array:
         return law.velocity(*floating(lam))
 
-    return EigenFlow(velocity, decoupled_solution(law.velocity, law.solve), invariant, fixed_points, arrival, threshold)
+    return EigenFlow(velocity, solution_of(build, *parameters), invariant, fixed_points, arrival, threshold)
 
 
-def logistic(rate: float, capacity: float) -> Law:
+def solution_of(build: Callable[..., Law], *parameters: Number) -> Callable[[ArrayLike, ArrayLike], Array]:
+    """`solution(t[...], lam0[M]) -> [..., M]` of modes that obey the law `build(*parameters)`."""
+    if any(map(transformed, parameters)):
+        return parametric_solution(build, parameters)
+    law = build(*parameters)
+    return decoupled_solution(law.velocity, law.solve)
+
+
+def parametric_solution(build: Callable[..., Law], parameters: tuple[Number, ...]) -> Callable[[ArrayLike, ArrayLike], Array]:
+    """`decoupled_solution` for parameters theta that jax transforms, with the derivative by these too.
+
+    The time from lam0 to lam stays t:  d lam/d theta = -v(lam) d elapsed(lam0, lam)/d theta.  At and next to a fixed point it is
+    (d v/d theta) (e^{v' t} - 1)/v', and of a mode that has arrived at one  -(d v/d theta)/v'.
+    """
+
+    @jax.custom_jvp
+    def solved(theta, t, lam0):
+        return build(*theta).solve(t, lam0)
+
+    @solved.defjvp
+    def derivative(primals, tangents):
+        (theta, t, lam0), (theta_dot, t_dot, lam0_dot) = primals, tangents
+        lam, law = solved(*primals), build(*theta)
+        finite = jnp.isfinite(lam)
+        here = jnp.where(finite, lam, law.free)
+        v, near = law.velocity(here), neighbourhood(law.velocity, t, lam0, here)
+        arrived = ~near.close & (v == 0)
+        on_the_way = finite & ~near.close & ~arrived
+        start, goal = (jnp.where(on_the_way, x, law.free) for x in (lam0, here))
+
+        def along(f: Callable[[Law], Array]) -> Array:
+            return jax.jvp(lambda theta: f(build(*theta)), (theta,), (theta_dot,))[1]
+
+        pushed = along(lambda law: law.velocity(jnp.where(near.close, lam0, here)))
+        slope = jnp.where(arrived, jax.jvp(law.velocity, (here,), (jnp.ones_like(here),))[1], 1.0)
+        moved = jnp.where(arrived, -pushed / jnp.where(slope == 0, 1.0, slope), -v * along(lambda law: law.elapsed(start, goal)))
+        rise = v * t_dot + sensitivity(near, v) * lam0_dot + jnp.where(near.close, pushed * near.span, moved)
+        return lam, jnp.where(finite, rise, 0.0).astype(lam.dtype)
+
+    def solution(t: ArrayLike, lam0: ArrayLike) -> Array:
+        t, lam0 = floating(t, lam0)
+        return solved(parameters, t[..., None], lam0)
+
+    return solution
+
+
+def logistic(rate: Number, capacity: Number) -> Law:
     """d lam/dt = rate lam (capacity - lam), of any signs: lam(t) = lam0/(E + (lam0/capacity)(1 - E)), E = e^{-rate capacity t}."""
+    rate, capacity = number("rate", rate), number("capacity", capacity)
+    unbounded = capacity == 0
+    unit = capacity + unbounded
 
     def velocity(lam):
         return rate * lam * (capacity - lam)
 
     def clock(lam):
-        return _log_ratio(capacity, lam - capacity, lam) / rate
+        return log_ratio(capacity, lam - capacity, lam) / rate
 
     def solve(t, lam0):
         still = (lam0 == 0) | (lam0 == capacity)
-        start = jnp.where(still, 1.0 + 2.0 * abs(capacity), lam0)
+        start = jnp.where(still, free, lam0)
         decay = -rate * capacity * t
-        if capacity == 0:
-            size = 1 + rate * start * t
-        else:
-            falls = jnp.exp(decay) - jnp.expm1(decay) * (start / capacity)
-            size = jnp.where(decay > 0, 1 + (capacity - start) / capacity * jnp.expm1(decay), falls)
+        falls = jnp.exp(decay) - jnp.expm1(decay) * (start / unit)
+        size = jnp.where(decay > 0, 1 + (capacity - start) / unit * jnp.expm1(decay), falls)
+        size = jnp.where(unbounded, 1 + rate * start * t, size)
         blown_up = size <= 0
         return jnp.where(still, lam0, jnp.where(blown_up, jnp.inf, start / jnp.where(blown_up, 1.0, size)))
 
-    return Law(velocity, clock, _difference(clock), solve, (0.0, capacity) if capacity > 0 else (0.0,))
+    free = 1.0 + 2.0 * abs(capacity)
+    return Law(velocity, clock, _difference(clock), solve, _positive(capacity), free)
 
 
-def cubic(rate: float, low: float, high: float) -> Law:
+def cubic(rate: Number, low: Number, high: Number) -> Law:
     """d lam/dt = -rate lam (lam - low)(lam - high), rate > 0, low <= high, high > 0: partial fractions, inverted by bisection."""
+    rate, low, high = number("rate", rate), number("low", low), number("high", high)
 
     def velocity(lam):
         return -rate * lam * (lam - low) * (lam - high)
 
     def clock(lam):
         x = lam - low
-        return (_log_ratio(low - high, x, lam - high) - _log_ratio(low, x, lam)) / (rate * high)
+        return (log_ratio(low - high, x, lam - high) - log_ratio(low, x, lam)) / (rate * high)
 
-    def end(lam0):
-        return jnp.where(lam0 == low, low, jnp.where(lam0 > low, high, 0.0)).astype(lam0.dtype)
-
-    def origin(lam0):
-        return jnp.where(lam0 > high, jnp.inf, max(low, 0.0)).astype(lam0.dtype)
-
-    fixed = tuple(sorted({0.0, max(low, 0.0), high}))
     elapsed = _difference(clock)
-    return Law(velocity, clock, elapsed, by_bisection(velocity, elapsed, end, origin), fixed)
+    return Law(velocity, clock, elapsed, by_bisection(velocity, elapsed, *_destinations(low, high)), _positive(low, high), 1.0 + 2.0 * high)
 
 
-def cubic_without_roots(rate: float, middle: float, offset: float) -> Law:
+def cubic_without_roots(rate: Number, middle: Number, offset: Number) -> Law:
     """d lam/dt = -rate lam ((lam - middle)^2 + offset) with offset > 0: every mode collapses, slowest near `middle`."""
-    depth = offset**0.5
 
     def velocity(lam):
         return -rate * lam * ((lam - middle) ** 2 + offset)
 
     def elapsed(lam0, lam):
         x0, x = lam0 - middle, lam - middle
-        turn = middle / depth * jnp.arctan2(depth * (x - x0), offset + x * x0)
         fall = jnp.log(lam / lam0) - jnp.log((x**2 + offset) / (x0**2 + offset)) / 2
-        return -(fall + turn) / (rate * (middle**2 + offset))
+        return -(fall + middle * turn(offset, x0, x)) / (rate * (middle**2 + offset))
 
     def clock(lam):
         return elapsed(jnp.full_like(lam, middle), lam)
 
-    return Law(velocity, clock, elapsed, by_bisection(velocity, elapsed, jnp.zeros_like, infinite), (0.0,))
+    return Law(velocity, clock, elapsed, by_bisection(velocity, elapsed, jnp.zeros_like, infinite), (0.0,), 1.0 + middle)
 
 
-def quadratic_bracket(rate: float, middle: float, product: float, offset: float | None = None) -> Law:
+def cubic_with_or_without_roots(rate: Number, middle: Number, product: Number, offset: Number) -> Law:
+    """d lam/dt = -rate lam ((lam - middle)^2 + offset), whatever the sign of `offset` = product - middle^2 turns out to be."""
+    rooted, bare = offset < 0, offset > 0
+    apart = jnp.sqrt(jnp.where(rooted, -offset, 1.0))
+    high = middle + apart
+    free = 1.0 + 2.0 * high
+    two, none = cubic(rate, product / high, high), cubic_without_roots(rate, middle, jnp.where(rooted, 1.0, offset))
+
+    def velocity(lam):
+        return jnp.where(rooted, two.velocity(lam), none.velocity(lam))
+
+    def elapsed(lam0, lam):
+        with_roots = two.elapsed(*(jnp.where(rooted, x, free) for x in (lam0, lam)))
+        return jnp.where(rooted, with_roots, none.elapsed(*(jnp.where(rooted, free, x) for x in (lam0, lam))))
+
+    def clock(lam):
+        return jnp.where(rooted, two.clock(lam), jnp.where(bare, none.clock(lam), cubic(rate, middle, middle).clock(lam)))
+
+    ends = tuple(jnp.where(rooted, root, middle) for root in (product / high, high))
+    solve = by_bisection(velocity, elapsed, *_destinations(jnp.where(bare, jnp.inf, ends[0]), jnp.where(bare, 0.0, ends[1])))
+    return Law(velocity, clock, elapsed, solve, _positive(*(jnp.where(bare, 0.0, end) for end in ends)), free)
+
+
+def quadratic_bracket(rate: Number, middle: Number, product: Number, offset: Number | None = None) -> Law:
     """d lam/dt = -rate lam (lam^2 - 2 middle lam + product): by the roots of the bracket, or without them.
 
     Args:
         offset: product - middle^2 where it is known better than by this difference, of which what may be rounding is taken for 0: the
             threshold is a value that people type.
     """
-    if offset is None:
-        offset = product - middle**2 if abs(product - middle**2) > 1e-15 * middle**2 else 0.0
-    if offset == 0:
+    rate, middle, product = number("rate", rate), number("middle", middle), number("product", product)
+    gap = product - middle**2 if offset is None else number("offset", offset)
+    if any(map(transformed, (rate, middle, product, gap))):
+        return cubic_with_or_without_roots(rate, middle, product, gap)
+    if gap == 0 or (offset is None and abs(gap) <= 1e-15 * middle**2):
         return cubic(rate, middle, middle)
-    if offset > 0:
-        return cubic_without_roots(rate, middle, offset)
-    high = middle + (-offset) ** 0.5
+    if gap > 0:
+        return cubic_without_roots(rate, middle, gap)
+    high = middle + (-gap) ** 0.5
     return cubic(rate, product / high, high)
 
 
-def hyperbolic(speed: float, high: float) -> Law:
+def hyperbolic(speed: Number, high: Number) -> Law:
     """d lam/dt = speed lam^2 (1 - lam/high): `cubic` with low = 0, by the Lambert W function in its log domain.
 
     With y = high/lam - 1:  y + ln|y| = y0 + ln|y0| - speed high t,  lam = high/(1 + y).
     """
+    speed, high = number("speed", speed), number("high", high)
     law = cubic(speed / high, 0.0, high)
 
     def solve(t, lam0):
@@ -158,13 +232,24 @@ def hyperbolic(speed: float, high: float) -> Law:
     return law._replace(solve=solve)
 
 
-def _log_ratio(shift: float, x: Array, shifted: Array) -> Array:
-    """ln|shifted/x| / shift for shifted = x + shift; 1/x for shift = 0."""
-    if shift == 0:
-        return 1 / x
-    small = jnp.abs(shift) < 0.5 * jnp.abs(x)
-    near = jnp.log1p(jnp.where(small, shift / jnp.where(small, x, 1.0), 0.0))
-    return jnp.where(small, near, jnp.log(jnp.abs(jnp.where(small, 1.0, shifted / jnp.where(small, 1.0, x))))) / shift
+def _destinations(low: Number, high: Number) -> tuple[Elementwise, Elementwise]:
+    """Where modes go and where they come from, between the fixed points 0, `low` and `high`; inf and 0 stand for no fixed point but 0."""
+
+    def end(lam0):
+        return jnp.where(lam0 == low, low, jnp.where(lam0 > low, high, 0.0)).astype(lam0.dtype)
+
+    def origin(lam0):
+        return jnp.where(lam0 > high, jnp.inf, jnp.maximum(low, 0.0)).astype(lam0.dtype)
+
+    return end, origin
+
+
+def _positive(*states: Number) -> tuple[Number, ...]:
+    """0 and those of the states that are positive, each once; where jax transforms them, 0 in the place of each that is not."""
+    numbers = [number("state", x) for x in states]
+    if any(map(transformed, numbers)):
+        return (0.0, *(jnp.maximum(x, 0.0) for x in numbers))
+    return tuple(sorted({0.0, *(max(x, 0.0) for x in numbers)}))
 
 
 def _difference(clock: Elementwise) -> Callable[[Array, Array], Array]:

@@ -8,11 +8,13 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from sslx.dynamics._euclidean import Noise, view_variances
-from sslx.dynamics._flow import EigenFlow, floating
+from sslx.dynamics._flow import EigenFlow, floating, positive_power
 from sslx.dynamics._laws import cubic, eigen_flow, logistic, quadratic_bracket
+from sslx.dynamics._parameters import transformed
+from sslx.typing import Number
 
 
-def euclidean_normalised(*, alpha: float = 0.5, noise: Noise = (0.0, 0.0)) -> EigenFlow:
+def euclidean_normalised(*, alpha: Number = 0.5, noise: Noise = (0.0, 0.0)) -> EigenFlow:
     """Euclidean loss, stop-gradient on the target, with the predictor divided by its largest eigenvalue: lam_m = (s_m/s_max)^alpha.
 
     d lam/dt = 2 alpha lam (1 - lam)(kappa lam + sigma^2), sigma = noise[0], kappa = 1 + sigma^2: the largest mode stays at lam = 1 and all
@@ -28,19 +30,19 @@ def euclidean_normalised(*, alpha: float = 0.5, noise: Noise = (0.0, 0.0)) -> Ei
     Reference: derived for the normalisation in the code of Halvagal, Laborieux, Zenke (2023), arXiv 2212.04858.
     """
     kappa, _ = view_variances(alpha, noise, 0.0)
-    return eigen_flow(cubic(2 * alpha * kappa, -(noise[0] ** 2) / kappa, 1.0))
+    return eigen_flow(cubic, 2 * alpha * kappa, -(noise[0] ** 2) / kappa, 1.0)
 
 
-def iso_euclidean_normalised(*, alpha: float = 0.5, noise: Noise = (0.0, 0.0)) -> EigenFlow:
+def iso_euclidean_normalised(*, alpha: Number = 0.5, noise: Noise = (0.0, 0.0)) -> EigenFlow:
     """Euclidean IsoLoss with the normalised predictor lam_m = (s_m/s_max)^alpha:  d lam/dt = 2 alpha kappa lam (1 - lam).
 
     Args, errors and the decay of s_max: see `euclidean_normalised`.
     """
     kappa, _ = view_variances(alpha, noise, 0.0)
-    return eigen_flow(logistic(2 * alpha * kappa, 1.0))
+    return eigen_flow(logistic, 2 * alpha * kappa, 1.0)
 
 
-def euclidean_ema_target(*, alpha: float = 0.5, rate: float = 1.0, noise: Noise = (0.0, 0.0), weight_decay: float = 0.0) -> EigenFlow:
+def euclidean_ema_target(*, alpha: Number = 0.5, rate: Number = 1.0, noise: Noise = (0.0, 0.0), weight_decay: Number = 0.0) -> EigenFlow:
     """Euclidean loss against a target network that follows the online one, dW_a/dt = rate (W - W_a), aligned with it.
 
     dw/dt = lam (w_a - kappa lam w) - eta w,  dw_a/dt = rate (w - w_a),  lam = w^{2 alpha},  kappa = 1 + noise[0]^2.
@@ -61,7 +63,7 @@ def euclidean_ema_target(*, alpha: float = 0.5, rate: float = 1.0, noise: Noise 
     Reference: derived for the target network of BYOL in the setting of Halvagal, Laborieux, Zenke (2023), arXiv 2212.04858.
     """
     kappa, _ = view_variances(alpha, noise, weight_decay)
-    if not rate > 0:
+    if not transformed(rate) and not rate > 0:
         raise ValueError(f"rate must be positive, got {rate}; a large one is a target that is the online network")
 
     fixed = quadratic_bracket(1.0, 1 / (2 * kappa), weight_decay / kappa).fixed
@@ -69,12 +71,12 @@ def euclidean_ema_target(*, alpha: float = 0.5, rate: float = 1.0, noise: Noise 
     def velocity(state: ArrayLike) -> Array:
         (state,) = floating(state)
         w, w_a = state[..., 0, :], state[..., 1, :]
-        lam = jnp.where(w > 0, jnp.where(w > 0, w, 1.0) ** (2 * alpha), 0.0)
+        lam = positive_power(w, 2 * alpha)
         return jnp.stack([lam * (w_a - kappa * lam * w) - weight_decay * w, rate * (w - w_a)], axis=-2)
 
     def fixed_points(state0: ArrayLike) -> Array:
         (state0,) = floating(state0)
-        levels = jnp.asarray([lam ** (1 / (2 * alpha)) for lam in fixed], state0.dtype)
+        levels = positive_power(jnp.asarray(fixed, state0.dtype), 1 / (2 * alpha))
         return jnp.broadcast_to(levels[:, None, None], (len(levels), *state0.shape[-2:]))
 
     return EigenFlow(velocity, fixed_points=fixed_points, threshold=1 / (4 * kappa))

@@ -36,13 +36,13 @@ def probe_step(probe: Probe, features: Views, labels: Int[Array, " N"], *, axis_
     known = jnp.broadcast_to(labels >= 0, features.shape[:2])
     features = jnp.where(known[..., None], features, 0.0)
 
-    def totals(params: Any) -> tuple[Array, tuple[Array, Array]]:
+    def totals(params: Any) -> tuple[Array, list[Array]]:
         logits = features @ params["kernel"] + params["bias"]
         targets = jnp.broadcast_to(jnp.maximum(labels, 0), known.shape)
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, targets)
         hits = (logits.argmax(-1) == targets) & known
         loss, *counts = psum_if((jnp.sum(losses * known), jnp.sum(hits), jnp.sum(known)), axis_name)
-        return loss, tuple(counts)
+        return loss, counts
 
     (loss, (hits, count)), grads = jax.value_and_grad(totals, has_aux=True)(probe["params"])
     count = jnp.maximum(count, 1)

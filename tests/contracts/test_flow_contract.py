@@ -194,8 +194,9 @@ def test_derivative_in_the_start_at_a_fixed_point(name):
     fixed = np.asarray(jax.jit(flow.fixed_points)(reference.START))[:, 0]
     slope = jax.jit(jax.vmap(jax.grad(flow.velocity)))(fixed)
     derivative = jax.jit(lambda x: jax.jvp(partial(flow.solution, 2.0), (x,), (jnp.ones_like(x),))[1])
-    got, near = derivative(fixed), derivative(fixed + 1e-10)
+    got, next_float, near = (derivative(x) for x in (fixed, np.nextafter(fixed, 9), fixed + 1e-10))
     np.testing.assert_allclose(got, np.exp(2 * slope), rtol=1e-10)
+    np.testing.assert_allclose(next_float, np.exp(2 * slope), rtol=1e-10)
     np.testing.assert_allclose(near, np.exp(2 * slope), rtol=1e-5)
 
 

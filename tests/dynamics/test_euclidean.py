@@ -172,7 +172,7 @@ def test_blow_up_happens_when_it_should():
         (lambda: dynamics.euclidean(noise=0.1), "noise must be two standard deviations >= 0, .online, target., got 0.1"),  # pyright: ignore
         (lambda: dynamics.euclidean(noise=(0.0, np.nan)), "noise must be two standard deviations"),
         (lambda: dynamics.directpred(noise=np.nan), "noise and weight_decay must be >= 0, got nan"),
-        (lambda: dynamics.directpred(noise=(0.1, 0.1)), "noise and weight_decay must be >= 0"),  # pyright: ignore
+        (lambda: dynamics.directpred(noise=(0.1, 0.1)), r"noise must be one number, got an array of shape \(2,\)"),  # pyright: ignore
         (lambda: dynamics.cosine_pair().solution(1.0, np.ones(3)), r"s0 must have shape \[2\], two modes, got \(3,\)"),
         (lambda: dynamics.iso_euclidean(noise=(0.1, -0.1)), "noise must be two standard deviations >= 0"),
         (lambda: dynamics.euclidean(weight_decay=-1.0), "weight_decay must be >= 0, got -1.0"),

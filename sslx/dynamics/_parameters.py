@@ -1,0 +1,36 @@
+"""Hyper-parameters: numbers, or what jax makes of them while it differentiates, maps or compiles a function of them."""
+
+from typing import Any
+
+import numpy as np
+from jax.core import Tracer
+
+from sslx.typing import Number
+
+
+def transformed(x: object) -> bool:
+    """Whether the value is known to jax alone."""
+    return isinstance(x, Tracer)
+
+
+def number(name: str, x: Number) -> Any:
+    """A hyper-parameter as a float, or as it is where jax transforms it.
+
+    Raises:
+        ValueError: unless it is one number.
+    """
+    if transformed(x):
+        return x
+    if np.shape(x) != ():
+        raise ValueError(f"{name} must be one number, got an array of shape {np.shape(x)}; jax.vmap makes the flows of many")
+    return float(x)
+
+
+def vanishes(x: Number) -> bool:
+    """Whether it is known to be 0."""
+    return not transformed(x) and bool(x == 0)
+
+
+def known_below(x: Number, low: float) -> bool:
+    """Whether it is known to be below `low`, or no number."""
+    return not transformed(x) and not bool(x >= low)

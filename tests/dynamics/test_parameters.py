@@ -1,0 +1,191 @@
+"""Flows as functions of their hyper-parameters: differentiated, mapped and compiled, for fits and sweeps."""
+
+import jax
+import jax.numpy as jnp
+import mpmath
+import numpy as np
+import pytest
+
+import reference_dynamics as reference
+from sslx import dynamics
+
+TIMES = np.asarray([0.7, 3.0])
+
+
+def kappa(sigma):
+    return 1 + sigma**2
+
+
+# the flow of one hyper-parameter, its velocity in plain arithmetic, the derivative of that by the hyper-parameter, and values of it
+FAMILIES = {
+    "euclidean, decay": (
+        lambda eta: dynamics.euclidean(alpha=0.7, noise=(0.2, 0.0), weight_decay=eta),
+        lambda x, eta: -1.4 * x * (1.04 * x**2 - x + eta),
+        lambda x, eta: -1.4 * x,
+        [0.0, 1e-4, 0.1, 0.24, 0.3, 0.9],
+    ),
+    "euclidean at the threshold": (
+        lambda eta: dynamics.euclidean(weight_decay=eta),
+        lambda x, eta: -x * (x**2 - x + eta),
+        lambda x, eta: -x,
+        [0.25 - 1e-6, 0.25, 0.25 + 1e-9],
+    ),
+    "euclidean, noise": (
+        lambda sigma: dynamics.euclidean(noise=(sigma, 0.0)),
+        lambda x, sigma: x**2 * (1 - kappa(sigma) * x),
+        lambda x, sigma: -2 * sigma * x**3,
+        [0.3],
+    ),
+    "iso, decay": (
+        lambda eta: dynamics.iso_euclidean(alpha=0.7, weight_decay=eta),
+        lambda x, eta: 1.4 * x * (1 - x - eta),
+        lambda x, eta: -1.4 * x,
+        [0.0, 0.4, 1.0, 1.5],
+    ),
+    "no stop, noise": (
+        lambda sigma: dynamics.euclidean_no_stop_gradient(noise=(sigma, 0.1)),
+        lambda x, sigma: -x * (kappa(sigma) * x**2 - 2 * x + kappa(mpmath.mpf(0.1))),
+        lambda x, sigma: -2 * sigma * x**3,
+        [0.3],
+    ),
+    "wrong stop, decay": (
+        lambda eta: dynamics.euclidean_wrong_stop_gradient(weight_decay=eta),
+        lambda x, eta: x * (x - 1 - eta),
+        lambda x, eta: -x,
+        [0.5],
+    ),
+    "no predictor": (
+        lambda sigma: dynamics.euclidean_no_predictor(noise=(sigma, 0.1)),
+        lambda x, sigma: -2 * sigma**2 * x,
+        lambda x, sigma: -4 * sigma * x,
+        [0.3],
+    ),
+    "normalised": (
+        lambda sigma: dynamics.euclidean_normalised(noise=(sigma, 0.0)),
+        lambda x, sigma: x * (1 - x) * (kappa(sigma) * x + sigma**2),
+        lambda x, sigma: x * (1 - x) * 2 * sigma * (x + 1),
+        [0.3],
+    ),
+}
+
+
+def derivative(velocity, by_parameter, value, start, end):
+    """v(lam) Int_{lam0}^{lam} (dv/d theta)/v^2 dx, in 30 digits."""
+    with mpmath.workdps(30):
+        theta, low, high = mpmath.mpf(value), mpmath.log(mpmath.mpf(start)), mpmath.log(mpmath.mpf(end))
+        pieces = mpmath.linspace(low, high, int(4 * abs(high - low)) + 2)
+        total = mpmath.quad(lambda u: mpmath.exp(u) * by_parameter(mpmath.exp(u), theta) / velocity(mpmath.exp(u), theta) ** 2, pieces)
+        return float(total * velocity(mpmath.mpf(end), theta))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_derivative_by_a_hyper_parameter(name):
+    family, velocity, by_parameter, values = FAMILIES[name]
+
+    @jax.jit
+    @jax.vmap
+    def compute(value):
+        return jax.jvp(lambda x: family(x).solution(TIMES, reference.START), (value,), (jnp.ones_like(value),))
+
+    for value, lam, slope in zip(values, *map(np.asarray, compute(np.asarray(values))), strict=True):
+        np.testing.assert_allclose(lam, family(value).solution(TIMES, reference.START), rtol=1e-10)
+        for row, found in zip(lam, slope, strict=True):
+            for start, end, got in zip(reference.START, row, found, strict=True):
+                wanted = derivative(velocity, by_parameter, value, start, end) if np.isfinite(end) else 0.0
+                np.testing.assert_allclose(got, wanted, rtol=1e-7, atol=1e-14 * min(end, 1))
+
+
+def test_derivative_of_a_mode_that_rests_on_a_fixed_point():
+    """On the lower one lam moves as e^{v' t}, on the upper one it stays; on both the fixed point moves away under it."""
+    eta, times = 0.1, np.asarray([0.0, 2.0, 1e6])
+    fixed = np.asarray(dynamics.euclidean(weight_decay=eta).fixed_points(jnp.ones(1)))[:, 0]
+    slope = -fixed * (2 * fixed - 1)  # v' where lam^2 - lam + eta = 0
+    found = jax.jit(jax.jacfwd(lambda x: dynamics.euclidean(weight_decay=x).solution(times[:2], fixed[1:])))(eta)
+    np.testing.assert_allclose(found, -fixed[1:] * np.expm1(slope[1:] * times[:2, None]) / slope[1:], rtol=1e-12, atol=1e-15)
+    late = jax.jit(jax.jacrev(lambda x: dynamics.euclidean(weight_decay=x).solution(times[2], np.asarray([0.05, 0.5, 3.0]))))(eta)
+    np.testing.assert_allclose(late, [0.0, *[-1 / (2 * fixed[2] - 1)] * 2], rtol=1e-9, atol=1e-300)
+
+
+def test_derivative_of_the_pair_by_the_exponent():
+    """The sum of the modes, or of their powers, stays what it was; the other equation by differences."""
+    start, step = np.asarray([0.3, 1.9]), 1e-4
+    for family in (dynamics.cosine_pair, dynamics.iso_cosine_pair):
+        solve = jax.jit(jax.vmap(lambda alpha, family=family: family(alpha=alpha).solution(TIMES, start)))
+        back, here, ahead = solve(0.7 + step * np.asarray([-1, 0, 1]))
+        np.testing.assert_allclose(here, family(alpha=0.7).solution(TIMES, start), rtol=1e-12)
+        slope = jax.jit(jax.jacfwd(lambda alpha, family=family: family(alpha=alpha).solution(TIMES, start)))(0.7)
+        np.testing.assert_allclose(slope, (ahead - back) / (2 * step), rtol=1e-6)
+
+
+def test_a_fit_of_the_weight_decay():
+    """Newton's method on the squared error: second derivatives are there as well."""
+    start = jnp.asarray([0.05, 0.2, 0.9])
+    seen = dynamics.euclidean(weight_decay=0.07).solution(TIMES, start)
+
+    def error(eta):
+        return jnp.sum((dynamics.euclidean(weight_decay=eta).solution(TIMES, start) - seen) ** 2)
+
+    step = jax.jit(lambda eta: eta - jax.grad(error)(eta) / jax.hessian(error)(eta))
+    eta = 0.05
+    for _ in range(6):
+        eta = step(eta)
+    np.testing.assert_allclose(eta, 0.07, rtol=1e-10)
+
+
+@pytest.mark.parametrize("eta", [0.1, 0.25, 0.4])
+def test_invariant_fixed_points_threshold_and_arrival(eta):
+    """A flow of what jax transforms says what that of the number says; fixed points that are not there are 0."""
+    lam = jnp.asarray([0.2, 0.7, 1.3])
+
+    def facts(eta):
+        flow = dynamics.euclidean(noise=(0.0, 0.3), weight_decay=eta)
+        return (
+            flow.invariant(0.3, lam),
+            dynamics.escape_time(flow, lam, 0.6),
+            flow.fixed_points(lam)[:, 0],
+            dynamics.collapse_threshold(flow),
+        )
+
+    invariant, times, fixed, threshold = facts(eta)
+    found = jax.jit(facts)(eta)
+    np.testing.assert_allclose(found[0], invariant, rtol=1e-12)
+    np.testing.assert_allclose(found[1], times, rtol=1e-12)
+    np.testing.assert_allclose(np.unique(found[2]), fixed, rtol=1e-12)
+    assert found[3] == threshold
+
+
+FLOWS = {
+    "cosine": (lambda x: dynamics.cosine(alpha=x, noise=(x, 0.1), weight_decay=x), (3,)),
+    "iso cosine": (lambda x: dynamics.iso_cosine(alpha=x, noise=(x, 0.1), weight_decay=x), (3,)),
+    "mean field": (lambda x: dynamics.cosine_mean_field(alpha=x, weight_decay=x), (3,)),
+    "directpred": (lambda x: dynamics.directpred(predictor_lr=x, tau=x, noise=x, weight_decay=x), (2, 3)),
+    "ema": (lambda x: dynamics.directpred_ema(predictor_lr=x, rate=x, noise=x, weight_decay=x), (3, 3)),
+    "ema target": (lambda x: dynamics.euclidean_ema_target(alpha=x, rate=x, noise=(x, x), weight_decay=x), (2, 3)),
+    "barlow twins": (lambda x: dynamics.barlow_twins(x * jnp.asarray([0.3, 0.1, -0.2])), (3,)),
+}
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_flows_without_a_law_of_one_variable_are_functions_of_their_hyper_parameters_too(name):
+    family, shape = FLOWS[name]
+    state = jnp.linspace(0.3, 1.1, int(np.prod(shape))).reshape(shape)
+
+    def of(x):
+        flow = family(x)
+        return jnp.concatenate([jnp.ravel(y) for y in (flow.velocity(state), flow.fixed_points(state)) if y is not None])
+
+    step = 1e-5
+    back, here, ahead = jax.jit(jax.vmap(of))(0.2 + step * np.asarray([-1, 0, 1]))
+    slope = jax.jit(jax.jacfwd(of))(0.2)
+    np.testing.assert_allclose(slope, (ahead - back) / (2 * step), rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(here[: state.size], jnp.ravel(family(0.2).velocity(state)), rtol=1e-9)
+
+
+def test_a_hyper_parameter_is_one_number(without_typing_hook):
+    lam = jnp.asarray([0.2, 0.7])
+    for one in (jnp.asarray(0.1), np.float32(0.1), np.asarray(0.1)):
+        np.testing.assert_allclose(
+            dynamics.euclidean(weight_decay=one).solution(1.0, lam), dynamics.euclidean(weight_decay=0.1).solution(1.0, lam), rtol=1e-7
+        )
+    with pytest.raises(ValueError, match=r"weight_decay must be one number, got an array of shape \(2,\); jax.vmap makes the flows"):
+        dynamics.euclidean(weight_decay=lam)
