@@ -18,6 +18,17 @@ def records(labels=(0, 1) * 4, *, test=(), change=None):
     return build
 
 
+def shards(lost):
+    """A case with two of three shards."""
+
+    def build(root):
+        for number in {0, 1, 2} - {lost}:
+            write_records(root / f"set/x-train.array_record-{number:05}-of-00003", [0, 1])
+        return f"arrayrecord:{root}/set"
+
+    return build
+
+
 def flipped(content, at):
     return content[:at] + bytes([content[at] ^ 255]) + content[at + 1 :]
 
@@ -34,6 +45,13 @@ RECORDS = {
         r"set/train\.array_record or a file beside it is no ArrayRecord file or is cut short \(.+\); write it again",
     ),
     "cut short": (records(change=lambda content: content[:-100]), r"is no ArrayRecord file or is cut short \(.+\); write it again"),
+    **{
+        f"no shard {lost}": (
+            shards(lost),
+            rf"has x-train\.array_record-{lost - 1:05}-of-00003, but no x-train\.array_record-{lost:05}-of-00003; put that shard there, or",
+        )
+        for lost in (1, 2)
+    },
     "damaged record": (
         records(change=lambda content: flipped(content, content.find(b"PNG"))),
         r"set is damaged at example 0 \(.*hash mismatch.*\); write it again",

@@ -15,6 +15,8 @@ from sslx.data._examples import SPLITS, Keys, write_splits
 
 LAYOUT = "PATH/*train*.array_record*, train a word of its own (and the same with test or validation, if there are any)"
 KEYS = Keys("image", "label", ())
+NAME = re.compile(rf"(?:.*[-_.])?({'|'.join(SPLITS['train'] + SPLITS['test'])})[-_.].*array_?record")  # the last split word counts
+SHARD = re.compile(r"-(\d+)-of-(\d+)")
 
 
 class Records(Sequence[dict[str, Any]]):
@@ -51,14 +53,25 @@ def arrayrecord(request: Request) -> Dataset:
     files = {part: next(filter(None, (files_of(root, name) for name in SPLITS[part])), []) for part in ("train", "test")}
     if not files["train"]:
         raise DataError(f"{root} has no ArrayRecord files of a training split; the files {LAYOUT} are wanted")
+    for paths in files.values():
+        check_shards(paths)
     sources = [source(path) for paths in files.values() for path in paths]
     return cached(request.name, sources, lambda out: write_splits(out, root, request, open_files(files), KEYS))
 
 
 def files_of(root: Path, split: str) -> list[Path]:
-    """The ArrayRecord files whose name has the split as a word."""
-    word = re.compile(rf"(^|[-_.]){split}[-_.].*array_?record")
-    return sorted(path for path in root.iterdir() if path.is_file() and word.search(path.name))
+    """The ArrayRecord files of a split, which their name has as a word."""
+    return sorted(path for path in root.iterdir() if path.is_file() and (name := NAME.match(path.name)) and name[1] == split)
+
+
+def check_shards(paths: list[Path]) -> None:
+    """Raise unless every shard, as -00000-of-00002 names it, has the next one beside it, and the last the first."""
+    for path in paths:
+        if shard := SHARD.search(path.name):
+            following = (int(shard[1]) + 1) % max(int(shard[2]), 1)
+            wanted = path.with_name(SHARD.sub(f"-{following:0{len(shard[1])}}-of-{shard[2]}", path.name))
+            if not wanted.is_file():
+                raise DataError(f"{path.parent} has {path.name}, but no {wanted.name}; put that shard there, or write the set again")
 
 
 def open_files(files: dict[str, list[Path]]) -> dict[str, Sequence[Any]]:

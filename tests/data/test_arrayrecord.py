@@ -15,6 +15,8 @@ from sslx import data
         (["train.array_record"], "test.array_record"),
         (["set-train.array_record-00000-of-00002", "set-train.array_record-00001-of-00002"], "set-validation.array_record-00000-of-00001"),
         (["train-00000-of-00002.arrayrecord", "train-00001-of-00002.arrayrecord"], "val-00000-of-00001.arrayrecord"),
+        (["ab_test-train.array_record-00000-of-00001"], "ab_test-test.array_record-00000-of-00001"),
+        (["my_train-train.array_record"], "my_train-test.array_record"),
     ],
 )
 def test_records_come_in_order_as_pixels_and_labels(tmp_path, train, test):
