@@ -7,6 +7,7 @@ import math
 from numbers import Integral, Real
 
 import jax.numpy as jnp
+from jax.dtypes import prng_key
 
 from sslx.typing import AnyArray
 
@@ -16,7 +17,9 @@ def check_floating(name: str, x: AnyArray) -> None:
     if not hasattr(x, "dtype") or not hasattr(x, "shape"):
         raise TypeError(f"{name} must be a floating-point array, got {type(x).__name__}; pass jnp.asarray({name}, jnp.float32)")
     if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise TypeError(f"{name} must be floating-point, got dtype {x.dtype}; convert it with {name}.astype(jnp.float32)")
+        is_key = jnp.issubdtype(x.dtype, prng_key)
+        remedy = "are the arguments in the wrong order?" if is_key else f"convert it with {name}.astype(jnp.float32)"
+        raise TypeError(f"{name} must be floating-point, got dtype {x.dtype}; {remedy}")
 
 
 def check_matrix(name: str, x: AnyArray, *, min_rows: int = 1) -> None:

@@ -5,6 +5,7 @@ Exit codes: 0 done; 2 bad usage or bad input, with one line that says what was w
 
 import contextlib
 import dataclasses
+import difflib
 import io
 import sys
 from typing import Annotated, Literal
@@ -61,7 +62,7 @@ class Diagnose:
     """Say whether features have collapsed, which way, and what helps; draw their spectrum, efficiency and modes."""
 
     source: Annotated[str, tyro.conf.Positional]
-    """Run folder, or an .npz file with features [N, d] and, if there are any, features_b and labels."""
+    """Run folder, an .npz file with features [N, d] and, if there are any, features_b and labels, or an .npy file of features."""
     out: str | None = None
     """Folder for the figure; by default the run folder, or the current folder for a file."""
     json: bool = False
@@ -100,6 +101,8 @@ COMMANDS = {"pretrain": Pretrain, "evaluate": Evaluate, "diagnose": Diagnose, "l
 def main(arguments: list[str] | None = None) -> int:
     """Parse, run, and turn errors of the user into one line and an exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
+        return console.complain(no_command(arguments[0]))
     messages = io.StringIO()
     try:
         with contextlib.redirect_stderr(messages):
@@ -115,6 +118,13 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         return console.complain(one_line(messages.getvalue()))
     return console.guarded(command)
+
+
+def no_command(word: str) -> str:
+    """The one line for a word that is no command; it names the nearest."""
+    near = difflib.get_close_matches(word, COMMANDS, n=1)
+    remedy = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(COMMANDS)}"
+    return f"there is no command {word!r}; {remedy}"
 
 
 def one_line(boxed: str) -> str:

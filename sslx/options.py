@@ -25,7 +25,7 @@ class PretrainOptions:
     preset: str | None = None
     """Named settings, see `sslx list presets`; by default digits-isoloss."""
     method: str | None = None
-    """Method, see `sslx list methods`; alone it means the preset digits-METHOD."""
+    """Method, see `sslx list methods`; it means the preset digits-METHOD, with --dataset X the preset X-METHOD or else cifar10-METHOD."""
     dataset: str | None = None
     """Data set, see `sslx list datasets`."""
     data_dir: str | None = None

@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ pytestmark = pytest.mark.usefixtures("without_typing_hook")
     [
         (lambda: checks.check_floating("z", [1.0]), TypeError, "z must be a floating-point array, got list; pass jnp.asarray"),
         (lambda: checks.check_floating("z", jnp.ones(2, bool)), TypeError, "z must be floating-point, got dtype bool; convert it"),
+        (lambda: checks.check_floating("z", jax.random.key(0)), TypeError, "got dtype key<fry>; are the arguments in the wrong order?"),
         (lambda: checks.check_matrix("z", jnp.ones(3)), ValueError, r"z must have shape \[N, d\], got \(3,\); flatten"),
         (lambda: checks.check_matrix("z", Z, min_rows=5), ValueError, r"z must have at least 5 rows and 1 column, got shape \(4, 3\)"),
         (lambda: checks.check_pair("a", Z, "b", Z[:2]), ValueError, r"a and b must have one shape \[N, d\], got \(4, 3\) and \(2, 3\)"),

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import sslx
+
 PACKAGE = Path(__file__).parent.parent / "sslx"
 FLOORS = {
     **dict.fromkeys(("typing", "checks", "collectives", "parallel", "processes", "flops", "threads", "pixels"), 0),
@@ -76,3 +78,16 @@ def test_importing_the_package_is_light():
 def test_importing_a_room_of_the_mathematics_needs_jax_only(name):
     modules, _ = loaded_after(f"import sslx.{name}")
     assert not modules & {*HEAVY, "diffrax"} - {"scipy"}  # jax itself loads parts of scipy
+
+
+def test_submodules_come_by_attribute_and_only_when_asked_for():
+    modules, _ = loaded_after("import sslx; assert {'losses', 'load', 'run', '__version__'} <= {*dir(sslx)}; sslx.losses.vicreg")
+    assert not modules & HEAVY - {"scipy"}
+    probes = ("__wrapped__", "__main__", "nothing")
+    modules, _ = loaded_after(f"import sslx; assert not any(hasattr(sslx, name) for name in {probes})")
+    assert "jax" not in modules
+
+
+def test_a_name_that_the_package_lacks_is_told():
+    with pytest.raises(AttributeError, match=r"^module 'sslx' has no attribute 'nothing'; dir\(sslx\) lists what it offers$"):
+        sslx.nothing  # noqa: B018

@@ -144,13 +144,15 @@ def alpha_req(z: Embedding, *, first: int = 3, last: int = 100) -> Scalar:
         alpha, []; NaN where fewer than two fitted eigenvalues stand above rounding (collapse: there is no slope to speak of).
 
     Raises:
-        ValueError: unless z has at least 2 rows and first + 2 columns.
+        ValueError: unless z has at least first + 2 columns and first + 3 rows (N rows give at most N - 1 eigenvalues above 0).
 
     Reference: Agrawal, Mondal, Ghosh, Richards (2022), alpha-ReQ: assessing representation quality by eigenspectrum decay, NeurIPS.
     """
     l = _covariance_eigenvalues(z)
     if min(last, z.shape[1]) - first < 2 or first < 0:
         raise ValueError(f"z must have at least first + 2 = {first + 2} columns for a fit, got {z.shape[1]}; pass a smaller first")
+    if z.shape[0] < first + 3:
+        raise ValueError(f"z must have at least first + 3 = {first + 3} rows for a fit, got {z.shape[0]}; pass a smaller first")
     return power_law_exponent(l, first=first, last=last, rounding=rounding_share(l.dtype) ** 2)
 
 

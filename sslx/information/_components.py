@@ -14,7 +14,7 @@ from jax.scipy.linalg import solve_triangular
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 
-from sslx.checks import check_matrix
+from sslx.checks import check_matrix, check_range
 from sslx.entropy import is_singular
 from sslx.moments import at_least_float32
 from sslx.typing import Scalar
@@ -65,6 +65,7 @@ def mixture(means: Float[Array, "N K"], covs: ArrayLike, weights: Float[Array, "
 
 def stacked(name: str, covs: ArrayLike, means: Float[Array, "N K"]) -> Array:
     """Covariances of N components, in at least float32, with the component axis written out."""
+    check_range(name, covs)
     covs = promoted(covs, means)
     n, width = means.shape
     if covs.shape[:1] not in ((), (1,), (n,)) or covs.shape[1:] not in ((), (width,), (width, width)):

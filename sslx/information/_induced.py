@@ -12,7 +12,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float, Num, PRNGKeyArray
 
-from sslx.checks import check_floating, check_integer
+from sslx.checks import check_floating, check_integer, check_range
 from sslx.moments import at_least_float32
 
 Network = Callable[[Array], Array]
@@ -54,7 +54,7 @@ def induced_gaussian(f: Network, x: Float[Array, "..."], cov_or_sigma: ArrayLike
         mean [K] and covariance [K, K] (of rank at most min(K, D)). A is formed; for large K and D use `induced_covariance_operator`.
 
     Raises:
-        TypeError, ValueError: x is not floating-point, f(x) is not one vector, or S has another shape.
+        TypeError, ValueError: x is not floating-point, f(x) is not one vector, S has another shape, or the standard deviation is below 0.
 
     Reference: Shwartz-Ziv et al., 2023, arXiv 2303.00633, the theorem on the density of the representation.
     """
@@ -98,6 +98,7 @@ def induced_samples(
 ) -> Float[Array, "samples K"]:
     """Draws from the induced Gaussian, f(x) + A e with e ~ N(0, sigma^2 I), [samples, K], by forward products only."""
     check_integer("samples", samples)
+    check_range("sigma", sigma)
     flat, x = _flattened(f, x)
     mean, push = jax.linearize(flat, x)
     return mean + jax.vmap(push)(sigma * jax.random.normal(key, (samples, x.size), x.dtype))
@@ -114,6 +115,7 @@ def _flattened(f: Network, x: Array) -> tuple[Network, Array]:
 
 
 def _noise(cov_or_sigma: ArrayLike, x: Array) -> Array:
+    check_range("cov_or_sigma", cov_or_sigma)
     noise = jnp.asarray(cov_or_sigma, x.dtype)
     if noise.shape not in ((), (x.size, x.size)):
         raise ValueError(

@@ -76,7 +76,7 @@ def pairwise_entropy(
 
     Raises:
         TypeError, ValueError: means are not a floating-point [N, K], another argument's shape does not fit, the distance is unknown,
-            chernoff_alpha is not in [0, 1], or chunk is not a positive integer.
+            the one variance is below 0, chernoff_alpha is not in [0, 1], or chunk is not a positive integer.
 
     Reference: Kolchinsky and Tracey, 2017, Entropy 19(7):361, arXiv 1706.02419.
     """
@@ -118,8 +118,8 @@ def mixture_entropy(
         `MixtureEntropy`; all bounds are -inf if a component of positive weight is singular, as the entropy then is.
 
     Raises:
-        TypeError, ValueError: means are not a floating-point [N, K], another argument's shape does not fit, or chunk is not a positive
-            integer.
+        TypeError, ValueError: means are not a floating-point [N, K], another argument's shape does not fit, the one variance is
+            below 0, or chunk is not a positive integer.
 
     Reference: Kolchinsky and Tracey, 2017, Entropy 19(7):361; Huber, Bailey, Durrant-Whyte, Hanebeck, 2008, MFI.
     """

@@ -126,6 +126,10 @@ def test_alpha_req_leaves_rounding_out():
     assert 0 < float(alpha_req(np.float32(low_rank))) < 10
 
 
+def test_alpha_req_fits_the_fewest_rows_that_it_takes():
+    assert np.isfinite(geometry.alpha_req(_features(6, 9)))
+
+
 @pytest.mark.parametrize("n", [64, 512])
 def test_finite_samples_bias_the_participation_ratio(n):
     """Independent rows give about d / (1 + d/n); the correction brings d back."""
@@ -162,5 +166,7 @@ def test_bad_input(without_typing_hook):
         geometry.participation_ratio(jnp.ones((1, 4)))
     with pytest.raises(ValueError, match=r"z must have at least first \+ 2 = 5 columns for a fit, got 4; pass a smaller first"):
         geometry.alpha_req(jnp.ones((9, 4)))
+    with pytest.raises(ValueError, match=r"z must have at least first \+ 3 = 6 rows for a fit, got 5; pass a smaller first"):
+        geometry.alpha_req(jnp.ones((5, 9)))
     with pytest.raises(TypeError, match="z must be floating-point, got dtype int"):
         geometry.nesum(jnp.ones((9, 4), int))

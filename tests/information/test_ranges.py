@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from sslx import information
@@ -25,6 +26,11 @@ KEY, Z = jax.random.key(0), jnp.ones((4, 3))
         (lambda **kw: information.infonce_bound(Z, Z, **kw), "temperature", 0.0, "above 0"),
         (lambda **kw: information.mutual_information_bound(Z, Z, **kw), "likelihood_variance", -1.0, "above 0"),
         (lambda **kw: information.vicreg_decomposition(Z, **kw), "eps", -9.0, "at least 0"),
+        (lambda **kw: information.mixture_entropy_bounds(Z, **kw), "covs", -1.0, "at least 0"),
+        (lambda **kw: information.invariance_term(Z, Z, 1.0, **kw), "cov_b", -1.0, "at least 0"),
+        (lambda **kw: information.induced_gaussian(lambda x: x, Z[0], **kw), "cov_or_sigma", np.float32(-0.5), "at least 0"),
+        (lambda **kw: information.induced_covariance_operator(lambda x: x, Z[0], **kw), "cov_or_sigma", -1, "at least 0"),
+        (lambda **kw: information.induced_samples(KEY, lambda x: x, Z[0], **kw), "sigma", -0.5, "at least 0"),
         (lambda **kw: information.region_exit_bound(lambda x: x, Z[0], **kw), "sigma", -1.0, "at least 0"),
     ],
 )
