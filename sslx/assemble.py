@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax.errors import ScopeParamShapeError
 from jax import Array
@@ -44,11 +45,14 @@ def assemble(config: Config, progress: data.Progress | None = None) -> Parts:
     """Read the data (telling `progress` how many images are decoded) and build method, optimiser and placement.
 
     Raises:
-        ConfigError: the batch does not fit the data, the devices or the method, or the views do not fit the images or the method.
+        ConfigError: the batch does not fit the data, the devices or the method, the views do not fit the images or the method, or the
+            method learns from labels and there are none.
         DataError: the data set cannot be read.
     """
     method, dataset = config.build_method(), data.load(config.dataset, data_dir=config.data_dir, progress=progress)
-    split = evaluate.validation_split(dataset.train_labels)
+    if method.target == "labels" and not dataset.classes:
+        raise ConfigError(f"method {config.method} learns from labels, {config.dataset} has none; choose another method")
+    split = split_of(dataset)
     count = epoch_size(method, dataset, split)
     if config.batch_size > count:
         raise ConfigError(f"batch_size must be at most {count}, the training images of {config.dataset}, got {config.batch_size}")
@@ -57,10 +61,6 @@ def assemble(config: Config, progress: data.Progress | None = None) -> Parts:
         parallel.check_divisible(config.batch_size, len(jax.devices()), config.micro_batches)
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    if config.views in COLOURED and dataset.train_images.shape[3] != 3:
-        raise ConfigError(
-            f"views {config.views} are for RGB images, {config.dataset} has shape {dataset.train_images.shape[1:]}; use --views digits"
-        )
     rehearse(config, method, inputs_of(dataset))
     steps = config.steps or (config.epochs or 0) * (count // config.batch_size)
     schedule, optimizer = config.build_optimizer(steps)
@@ -75,6 +75,13 @@ def assemble(config: Config, progress: data.Progress | None = None) -> Parts:
     )
 
 
+def split_of(dataset: Dataset) -> evaluate.ValidationSplit:
+    """Rows for validation and the rest; without labels nothing is validated."""
+    if dataset.classes:
+        return evaluate.validation_split(dataset.train_labels)
+    return evaluate.ValidationSplit(kept=np.arange(len(dataset.train_labels)), held=np.arange(0))
+
+
 def epoch_size(method: Method, dataset: Dataset, split: evaluate.ValidationSplit) -> int:
     """Images of an epoch: all there are, labelled or not; for a method that learns from labels those that validation leaves."""
     extra = dataset.unlabelled_images
@@ -83,6 +90,8 @@ def epoch_size(method: Method, dataset: Dataset, split: evaluate.ValidationSplit
 
 def rehearse(config: Config, method: Method, inputs: Inputs) -> None:
     """Trace views and loss on shapes alone: what does not fit is told before anything is written."""
+    if config.views in COLOURED and inputs.image_shape[2] != 3:
+        raise ConfigError(f"views {config.views} are for RGB images, {config.dataset} has shape {inputs.image_shape}; use --views digits")
     n, network, key = config.batch_size, build_network(config, inputs), jax.random.key(0)
     image, rows, width = shaped(n, *inputs.image_shape), shaped(n, dtype=jnp.int32), network.projector.out
     try:
@@ -153,7 +162,7 @@ def initial_state(config: Config, inputs: Inputs, optimizer: optax.GradientTrans
             optimizer,
             method.init_state(z.shape[-1]),
             has_target=method.target == "ema",
-            probe=init_probe(features.shape[-1], inputs.classes) if config.online_probe else None,
+            probe=init_probe(features.shape[-1], inputs.classes) if config.online_probe and inputs.classes else None,
         )
 
     return build(jax.random.key(config.seed))

@@ -14,7 +14,9 @@ from sslx.data import Dataset, cache_root
 
 
 def raw_scores(dataset: Dataset) -> dict[str, Any]:
-    """What `evaluate.evaluate` says of the pixels themselves; where the cache cannot be read or written, it is found anew."""
+    """What `evaluate.evaluate` says of the pixels themselves, {} without labels; found anew where the cache cannot be read or written."""
+    if not dataset.classes:
+        return {}
     kept = cache_root() / f"raw-pixels-{fingerprint(dataset)}.json"
     with contextlib.suppress(OSError, ValueError):
         return json.loads(kept.read_text())

@@ -15,6 +15,7 @@ from typing import Any
 from sslx.options import PretrainOptions
 
 BAD_INPUT, DIVERGED, INTERRUPTED = 2, 3, 130
+ACCURACIES = {"knn_accuracy": "kNN", "linear_accuracy": "linear probe"}
 
 
 def guarded(command: Callable[[], Any]) -> int:
@@ -34,7 +35,9 @@ def attempt(command: Callable[[], Any]) -> int:
     from sslx.processes import ProcessError
     from sslx.train import Divergence
 
-    logging.getLogger("absl").setLevel(logging.CRITICAL)  # orbax logs a traceback of what the one line says
+    for name in ("absl", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # orbax logs a traceback of what the one line says
+    sys.unraisablehook = uncaught
     try:
         command()
         sys.stdout.flush()
@@ -50,6 +53,12 @@ def attempt(command: Callable[[], Any]) -> int:
         if error.errno == errno.ENOSPC:  # otherwise whoever read has read enough
             return complain(f"{error}; make room there or choose another place")
     return 0
+
+
+def uncaught(event: Any) -> None:
+    """Print an error that nothing can catch, but not of reads that outlive a refused checkpoint: orbax has closed their event loop."""
+    if str(event.exc_value) != "Event loop is closed":
+        sys.__unraisablehook__(event)
 
 
 def complain(message: str, code: int = BAD_INPUT) -> int:
@@ -86,7 +95,7 @@ def describe_run(summary: dict[str, Any]) -> str:
     rows = {"trained encoder": summary, "random encoder": summary["baselines"]["random"], "raw pixels": summary["baselines"]["raw"]}
     lines = [
         f"{summary['method']} on {summary['dataset']}: {summary['steps']} steps, {summary['seconds']:.0f} s in all on {summary['device']}.",
-        *(describe_scores(name, scores) for name, scores in rows.items()),
+        *(describe_scores(name, scores) for name, scores in rows.items() if "knn_accuracy" in scores),
         f"The embedding has RankMe {summary['rankme']:.1f} and efficiency {summary['efficiency']:.3f}.",
         f"Everything is in {summary['run']}; open {summary['run']}/report.html.",
     ]
@@ -109,9 +118,11 @@ def keep_compiled() -> None:
 
 def describe_seeds(summary: dict[str, Any]) -> str:
     """The scores of several seeds in words."""
-    scores = {"kNN": summary["knn_accuracy"], "linear probe": summary["linear_accuracy"]}
-    scores |= {f"{n} labels per class": score for n, score in summary["few_label_accuracy"].items()}
+    scores = {name: summary[key] for key, name in ACCURACIES.items() if key in summary}
+    scores |= {f"{n} labels per class": score for n, score in summary.get("few_label_accuracy", {}).items()}
     parts = [f"{name} {100 * score['mean']:.1f} ± {100 * score['std']:.1f} %" for name, score in scores.items()]
+    rankme, efficiency = summary["rankme"], summary["efficiency"]
+    parts.append(f"RankMe {rankme['mean']:.1f} ± {rankme['std']:.1f}, efficiency {efficiency['mean']:.3f} ± {efficiency['std']:.3f}")
     return (
         f"{summary['method']} on {summary['dataset']}, {len(summary['seeds'])} seeds: {summary['steps']} steps each, "
         f"{summary['seconds']:.0f} s in all on {summary['device']}.\n{', '.join(parts)}\nEverything is in {summary['run']}."
@@ -120,11 +131,7 @@ def describe_seeds(summary: dict[str, Any]) -> str:
 
 def describe_scores(name: str, scores: dict[str, Any]) -> str:
     """One line of accuracies."""
-    parts = [
-        f"{label} {100 * scores[key]:.1f} %"
-        for key, label in (("knn_accuracy", "kNN"), ("linear_accuracy", "linear probe"))
-        if key in scores
-    ]
+    parts = [f"{label} {100 * scores[key]:.1f} %" for key, label in ACCURACIES.items() if key in scores]
     parts += [f"{100 * value:.1f} % with {n} labels per class" for n, value in scores.get("few_label_accuracy", {}).items()]
     return f"{name}: {', '.join(parts)}"
 

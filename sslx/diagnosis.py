@@ -10,15 +10,17 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from sslx import evaluate, geometry, plotting
-from sslx.assemble import build_network, initial_state, inputs_of
+from sslx.assemble import build_network, initial_state, inputs_of, rehearse
 from sslx.augment import RECIPES, make_views
 from sslx.config import Config
 from sslx.data import DataError, Dataset
+from sslx.evaluate._arrays import as_floats, as_labels
 from sslx.folder import FolderError, RunFolder, losses_of, read_lines
 from sslx.pixels import unit_interval
 from sslx.run import load_run
 from sslx.train import TrainState
 
+ARRAYS = ("features", "features_b", "labels")
 IMAGES, BLOCK = 2048, 256
 LOSSES_OVER_THEORY = 4  # both orders of the views, and no half in front of the square
 
@@ -39,8 +41,8 @@ def diagnose(source: str | Path, *, out: str | Path | None = None) -> dict[str, 
     """Diagnose the embedding of a run, or features that any library saved, and draw what the verdict rests on.
 
     Args:
-        source: a run folder, or an .npz file with `features` [N, d] and, where there are any, `features_b` (the same images in another
-            view) and `labels` [N].
+        source: a run folder, an .npz file with `features` [N, d] and, where there are any, `features_b` (the same images in another
+            view) and `labels` [N], or an .npy file of features alone.
         out: folder for the figure, made if need be; by default the run folder, or the current one for a file.
 
     Returns:
@@ -48,10 +50,10 @@ def diagnose(source: str | Path, *, out: str | Path | None = None) -> dict[str, 
         path: JSON values.
 
     Raises:
-        FolderError, DataError: the source cannot be read or does not fit, or the figure cannot be written.
+        FolderError, DataError, ConfigError: the source cannot be read or does not fit, or the figure cannot be written.
     """
     source = Path(source)
-    is_file = source.is_file() or source.suffix == ".npz"
+    is_file = source.is_file() or source.suffix in (".npz", ".npy")
     material = saved_features(source) if is_file else features_of_run(source)
     try:
         record = judge(material)
@@ -94,33 +96,32 @@ def judge(material: Material) -> dict[str, Any]:
 
 
 def saved_features(path: Path) -> Material:
-    """The arrays of an .npz file."""
-    names = ("features", "features_b", "labels")
+    """The arrays of a file as numbers."""
+    arrays = read_arrays(path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays, found = {name: archive[name] for name in names if name in archive.files}, archive.files
+        z = as_floats("features", arrays["features"])
+        z_b = as_floats("features_b", arrays["features_b"]) if "features_b" in arrays else None
+        labels = as_labels("labels", arrays["labels"], len(z)) if "labels" in arrays else None
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{path}: {error}") from None
+    return Material(z, z_b, labels)
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Those arrays of an .npz file that we know of, or the features that an .npy file is."""
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return {"features": loaded}
+        with loaded as archive:
+            found, arrays = archive.files, {name: archive[name] for name in ARRAYS if name in archive.files}
     except FileNotFoundError:
         raise DataError(f"{path} does not exist; save it with np.savez(path, features=...)") from None
     except Exception as error:  # damaged bytes may raise anything
         raise DataError(f"{path} is no .npz archive of plain arrays ({error}); write it with np.savez(path, features=...)") from None
     if "features" not in arrays:
         raise DataError(f"{path} has no array 'features' (but {', '.join(found) or 'none'}); save it with np.savez(path, features=...)")
-    z_b = as_floats(path, "features_b", arrays["features_b"]) if "features_b" in arrays else None
-    return Material(as_floats(path, "features", arrays["features"]), z_b, as_labels(path, arrays.get("labels")))
-
-
-def as_floats(path: Path, name: str, x: np.ndarray) -> np.ndarray:
-    """Real numbers as floating point."""
-    if not (np.issubdtype(x.dtype, np.floating) or np.issubdtype(x.dtype, np.integer)):
-        raise DataError(f"{path}: {name} have dtype {x.dtype}, wanted real numbers; save them as float32")
-    return x if np.issubdtype(x.dtype, np.floating) else x.astype(np.float32)
-
-
-def as_labels(path: Path, labels: np.ndarray | None) -> np.ndarray | None:
-    """Classes, or None."""
-    if labels is not None and not np.issubdtype(labels.dtype, np.integer):
-        raise DataError(f"{path}: labels have dtype {labels.dtype}, wanted whole numbers; number the classes from 0")
-    return labels
+    return arrays
 
 
 def features_of_run(path: Path) -> Material:
@@ -131,6 +132,7 @@ def features_of_run(path: Path) -> Material:
 def features_of_state(config: Config, state: TrainState, dataset: Dataset) -> Material:
     """The embeddings of two views of at most 2,048 training images, and the predictor as a matrix: a learnt one as its best linear fit."""
     method = config.build_method()
+    rehearse(config, method, inputs_of(dataset))
     block = min(BLOCK, len(dataset.train_images))
     count = min(IMAGES, len(dataset.train_images)) // block * block
     rows = np.sort(np.random.default_rng(0).permutation(len(dataset.train_images))[:count])
@@ -186,6 +188,7 @@ def describe(record: dict[str, Any]) -> str:
     eta, d = record["efficiency"]["standardised"]["participation"], len(record["spectrum"])
     lines = [f"{record['verdict']}: {record['sentence']}", f"Remedy: {record['remedy']}"]
     if record["terms"]:
-        lines.append("Loss at the end: " + ", ".join(f"{name} {value:.4g}" for name, value in record["terms"].items()) + ".")
+        terms = {name: "not finite" if value is None else f"{value:.4g}" for name, value in record["terms"].items()}
+        lines.append("Loss at the end: " + ", ".join(f"{name} {value}" for name, value in terms.items()) + ".")
     lines.append(f"Efficiency {eta:.3f}: participation ratio of the correlation matrix over d = {d}.")
     return "\n".join([*lines, f"Spectrum, efficiency and modes are drawn in {record['figure']}."])

@@ -70,7 +70,7 @@ class Recorder:
 
     @on_first
     def validate(self, step: int, state: TrainState) -> None:
-        """One line of validation.jsonl and a checkpoint."""
+        """One line of validation.jsonl and a checkpoint; without an accuracy to choose by, the last one counts as the best."""
         held = len(self.parts.split.held)
         features = evaluate.extract(frozen_encoder(self.config.model), variables_of(state), self.images)
         z = evaluate.extract(self.project, variables_of(state, "projector"), features)
@@ -79,17 +79,18 @@ class Recorder:
             record["online_accuracy"] = probe_accuracy(state.probe, features[:held], self.labels[:held])
         folders.append_lines(self.run.validation, [record])
         self.watch("validation", record)
-        self.checkpoints.save(step, state, {**self.inputs._asdict(), "steps": self.parts.steps}, validation=record["validation_accuracy"])
+        score = record.get("validation_accuracy", float(step))
+        self.checkpoints.save(step, state, {**self.inputs._asdict(), "steps": self.parts.steps}, validation=score)
         self.watch("checkpoint", {"step": step, "state": state})
 
 
 def saved_inputs(checkpoints: Checkpoints, step: int) -> tuple[Inputs, int | None]:
     """What the network saved at `step` knows of its data, and the steps of its whole run (None in older checkpoints)."""
-    saved = checkpoints.inputs(step)
-    try:
-        return Inputs(tuple(saved["image_shape"]), saved["classes"]), saved.get("steps")
-    except (KeyError, TypeError):
-        raise FolderError(f"{checkpoints.folder}/{step}/inputs is damaged; train the run again") from None
+    match checkpoints.inputs(step):
+        case {"image_shape": [int(h), int(w), int(c)], "classes": int(classes), **rest} if min(h, w, c) > 0 <= classes:
+            if isinstance(steps := rest.get("steps"), int | None):
+                return Inputs((h, w, c), classes), steps
+    raise FolderError(f"{checkpoints.folder}/{step}/inputs is damaged; train the run again")
 
 
 def check_data(dataset: Dataset, inputs: Inputs, run: RunFolder) -> None:

@@ -13,6 +13,7 @@ SPEED = (
     "images_per_second", "seconds_per_epoch", "model_flops_utilisation", "step_gflop", "peak_gflop_per_second", "peak_memory_gib",
     "compile_seconds",
 )  # fmt: skip
+SUMMARY = {"method", "dataset", "steps", "rankme", "efficiency", "baselines", "device", "seconds"}  # what is said of every run
 NOT_LOSSES = ("step", "learning_rate", "gradient_norm", "probe_loss", "probe_accuracy", *SPEED)
 
 
@@ -41,15 +42,24 @@ class RunFolder:
         try:
             return Config.from_json(json.loads(self.config.read_text()))
         except FileNotFoundError:
-            raise FolderError(f"{self.path} is not a run folder (no config.json); name one that sslx pretrain made") from None
-        except (OSError, ValueError, TypeError) as error:
+            raise no_run(self.path) from None
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             raise FolderError(f"{self.config} cannot be read ({error}); restore it or train again") from None
 
     def read_summary(self) -> dict[str, Any] | None:
         """What came out of the run; None where it has not ended, or the file is damaged and has to be written again."""
-        with contextlib.suppress(FileNotFoundError, ValueError):
-            return json.loads(self.summary.read_text())
+        with contextlib.suppress(OSError, ValueError, RecursionError):
+            summary = json.loads(self.summary.read_text())
+            return summary if isinstance(summary, dict) and summary.keys() >= SUMMARY else None
         return None
+
+
+def no_run(path: Path) -> FolderError:
+    """The one line for a folder that is no run; it names those inside, as several seeds have them."""
+    inside = sorted(config.parent.name for config in path.glob("*/config.json"))
+    shown = ", ".join(inside[:5]) + ", ..." * (len(inside) > 5)
+    remedy = f"it holds the runs {shown}; name one of them" if inside else "name one that sslx pretrain made"
+    return FolderError(f"{path} is not a run folder (no config.json); {remedy}")
 
 
 def create(out: str | Path | None, config: Config) -> RunFolder:
@@ -63,10 +73,10 @@ def create(out: str | Path | None, config: Config) -> RunFolder:
     return folder
 
 
-def empty(out: str | Path | None, config: Config) -> Path:
-    """An empty directory at `out`, or a fresh one as `create` makes it, with the same errors."""
+def empty(out: str | Path | None, config: Config, seeds: int = 1) -> Path:
+    """An empty directory at `out`, or a fresh one as `create` makes it, with the same errors; for `seeds` runs it is named by all seeds."""
     try:
-        path = Path(out) if out is not None else fresh_path(config)
+        path = Path(out) if out is not None else fresh_path(config, seeds)
         path.mkdir(parents=True, exist_ok=True)
         taken = any(path.iterdir())
     except OSError as error:
@@ -76,9 +86,10 @@ def empty(out: str | Path | None, config: Config) -> Path:
     return path
 
 
-def fresh_path(config: Config) -> Path:
+def fresh_path(config: Config, seeds: int) -> Path:
     """A new directory under runs/, which no other process has."""
-    name = f"{config.preset}-{time.strftime('%Y%m%d-%H%M%S')}-seed{config.seed}"
+    seed = f"seed{config.seed}" if seeds == 1 else f"seeds{config.seed}-{config.seed + seeds - 1}"
+    name = f"{config.preset}-{time.strftime('%Y%m%d-%H%M%S')}-{seed}"
     candidates = [Path("runs") / name, *(Path("runs") / f"{name}-{i}" for i in range(2, 1000))]
     return next(path for path in candidates if claimed(path))
 
@@ -155,18 +166,27 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     """The records of a file of JSON lines; a last line that was cut short is left out.
 
     Raises:
-        FolderError: another line is damaged.
+        FolderError: another line is damaged, or the file cannot be read.
     """
     if not path.exists():
         return []
     try:
         records = [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
-    except ValueError as error:
+    except OSError as error:
+        raise FolderError(f"cannot read {path} ({error.strerror}); move away what is there") from None
+    except (ValueError, RecursionError) as error:
         raise FolderError(f"{path} is damaged ({error}); remove the damaged line") from None
     for number, record in enumerate(records, 1):
-        if not isinstance(record, dict) or "step" not in record:
+        if not is_record(record):
             raise FolderError(f"{path} is damaged (line {number} is no record of a step); remove the damaged line")
     return records
+
+
+def is_record(record: Any) -> bool:
+    """Whether this is a step, a whole number, with numbers by name; the spectrum is a list."""
+    if not isinstance(record, dict) or not isinstance(record.get("step"), int):
+        return False
+    return all(isinstance(value, list if name == "spectrum" else int | float) for name, value in record.items())
 
 
 def losses_of(record: dict[str, Any]) -> dict[str, float]:

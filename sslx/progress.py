@@ -31,13 +31,28 @@ class Watcher:
         elif kind == "start":
             self.steps = record["steps"]
             self.bar.update(self.task, completed=0, total=self.steps, description="compiling")
-            for line in (*record["notes"], f"run folder {record['run']}"):
+            for line in (describe(record), *record["notes"], f"run folder {record['run']}"):
                 self.console.print(line, soft_wrap=True)
         elif kind == "log":
             self.bar.update(self.task, completed=record["step"], description=f"training, loss {record['loss']:.4g}")
         elif kind == "validation":
-            accuracy = 100 * record["validation_accuracy"]
-            self.console.print(f"step {record['step']}/{self.steps}: kNN on validation images {accuracy:.1f} %", soft_wrap=True)
+            self.console.print(f"step {record['step']}/{self.steps}: {quality(record)}", soft_wrap=True)
         elif kind == "evaluate":
             self.bar.update(self.task, description="evaluating")
-            self.console.print("evaluating the trained encoder, the random one and raw pixels", soft_wrap=True)
+            self.console.print("evaluating and writing the report", soft_wrap=True)
+
+
+def quality(validation: dict[str, Any]) -> str:
+    """How good the encoder is by now: its accuracy or, where there are no labels, the rank of its embedding."""
+    if "validation_accuracy" in validation:
+        return f"kNN on validation images {100 * validation['validation_accuracy']:.1f} %"
+    return f"RankMe {validation['rankme']:.1f}"
+
+
+def describe(start: dict[str, Any]) -> str:
+    """What will be trained, in words."""
+    config, devices = start["config"], f" on {start['devices']} devices" if start["devices"] > 1 else ""
+    return (
+        f"training {config.method} with {config.model} on {config.dataset}: {start['steps']} steps of {config.batch_size} images{devices}, "
+        f"preset {config.preset}"
+    )

@@ -24,7 +24,7 @@ def render(
     labels: Int[np.ndarray, " T"],
     classes: tuple[str, ...],
 ) -> str:
-    """The report as one HTML document.
+    """The report as one HTML document; without labels it has no accuracies.
 
     Args:
         summary: what summary.json holds.
@@ -33,21 +33,22 @@ def render(
         views: images (row 0) and their views (one row each), in [0, 1].
         features: features of the test images.
         labels: their classes.
-        classes: names of the classes.
+        classes: names of the classes, () without labels.
     """
     figures = {
         "Loss": plotting.loss_terms(metrics),
         "Learning rate": plotting.learning_rate(metrics),
-        "Validation accuracy": plotting.validation_accuracy(validation),
+        **({"Validation accuracy": plotting.validation_accuracy(validation)} if classes else {}),
         "Spectrum of the embedding over training": plotting.spectrum(validation),
         "Images and their views": plotting.view_examples(views),
         "Features of the test images": plotting.feature_map(features, labels, classes),
     }
+    table = accuracy_table(summary) if classes else ""
     title = html.escape(f"{summary['method']} on {summary['dataset']}, seed {summary['seed']}")
     pictures = "".join(picture(name, fig) for name, fig in figures.items())
     return (
         f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{title}</title><style>{STYLE}</style>"
-        f"<h1>{title}</h1>{accuracy_table(summary)}<p>RankMe {summary['rankme']:.1f} and efficiency {summary['efficiency']:.3f} "
+        f"<h1>{title}</h1>{table}<p>RankMe {summary['rankme']:.1f} and efficiency {summary['efficiency']:.3f} "
         f"of the embedding; {summary['steps']} steps, {summary['seconds']:.0f} s in all on {html.escape(summary['device'])}.</p>"
         f"{speed_line(summary.get('speed'))}"
         f"{pictures}<p><code>{html.escape(str(summary['versions']))}</code></p></html>\n"

@@ -24,7 +24,7 @@ from sslx.augment import RECIPES, make_views
 from sslx.baseline import raw_scores
 from sslx.checkpoint import Checkpoints
 from sslx.config import Config
-from sslx.data import Dataset
+from sslx.data import DataError, Dataset
 from sslx.feed import check_feed, describe_feed
 from sslx.fit import SPECTRUM_IMAGES, Recorder, Watch, begin, check_data, fit, saved_inputs
 from sslx.folder import FolderError, RunFolder
@@ -33,6 +33,8 @@ from sslx.pixels import unit_interval
 from sslx.processes import on_all, on_first
 from sslx.report import render
 from sslx.train import TrainState, probe_accuracy
+
+NO_LABELS = "there are no labels: no accuracy is measured, only RankMe and efficiency of the embedding"
 
 
 def silent(kind: str, record: dict[str, Any]) -> None:
@@ -53,7 +55,8 @@ def pretrain(config: Config, *, out: str | Path | None = None, resume: bool = Fa
 
     Returns:
         The summary that is also written to summary.json: accuracies as fractions in [0, 1], with those of the random encoder
-        and of raw pixels under "baselines".
+        and of raw pixels under "baselines". What was not measured is left out: without labels no accuracy is there, and both baselines
+        are {}.
 
     Raises:
         ConfigError, DataError, FolderError: something about the settings, the data or the folder is wrong; nothing was lost.
@@ -81,8 +84,10 @@ def read_data(config: Config, watch: Watch) -> Parts:
 def train_and_score(parts: Parts, configs: Sequence[Config], runs: Sequence[RunFolder], watch: Watch, clock: float) -> list[dict[str, Any]]:
     """Train runs that differ in their seed side by side (a single one from its last checkpoint on), score them, write their folders."""
     firsts = [initial_state(config, inputs_of(parts.dataset), parts.optimizer) for config in configs]
-    notes = (*parts.dataset.notes, describe_feed(configs[0], parts.dataset))
-    watch("start", {"run": ", ".join(str(run.path) for run in runs), "steps": parts.steps, "notes": notes})
+    unmeasured = () if parts.dataset.classes else (NO_LABELS,)
+    notes = (*parts.dataset.notes, *unmeasured, describe_feed(configs[0], parts.dataset))
+    what = {"config": configs[0], "steps": parts.steps, "devices": len(jax.devices())}
+    watch("start", {"run": ", ".join(str(run.path) for run in runs), **what, "notes": notes})
     with contextlib.ExitStack() as stack:
         opened = [stack.enter_context(Checkpoints(run.checkpoints)) for run in runs]
         recorders = [Recorder(*each, watch) for each in zip(configs, [parts] * len(runs), runs, opened, strict=True)]
@@ -130,7 +135,7 @@ def summarise(config: Config, parts: Parts, run: RunFolder, first: TrainState, s
         "steps": parts.steps,
         **score_encoder(config, dataset, state),
         "baselines": {
-            "random": evaluate.evaluate(*encode(config, dataset, first), dataset),
+            "random": evaluate.evaluate(*encode(config, dataset, first), dataset) if dataset.classes else {},
             "raw": raw,
         },
         **provenance(),
@@ -153,11 +158,13 @@ def report_material(config: Config, parts: Parts, run: RunFolder, state: TrainSt
 
 
 def score_encoder(config: Config, dataset: Dataset, state: TrainState) -> dict[str, Any]:
-    """The accuracies of the trained encoder and its online probe, and RankMe and efficiency of the embedding of the training images."""
+    """The accuracies of the trained encoder and its online probe where there are labels, and RankMe and efficiency of the embedding of
+    the training images."""
     arrays = encode(config, dataset, state)
     z = evaluate.extract(frozen_projector(config, inputs_of(dataset)), variables_of(state, "projector"), arrays[0][:SPECTRUM_IMAGES])
     online = {"online_accuracy": probe_accuracy(state.probe, arrays[1], dataset.test_labels)} if state.probe else {}
-    return {**evaluate.evaluate(*arrays, dataset), **online, **evaluate.embedding_scores(z)}
+    accuracies = evaluate.evaluate(*arrays, dataset) if dataset.classes else {}
+    return {**accuracies, **online, **evaluate.embedding_scores(z)}
 
 
 def encode(config: Config, dataset: Dataset, state: TrainState) -> tuple[np.ndarray, np.ndarray]:
@@ -175,9 +182,11 @@ def assess(run: str | Path, parts: tuple[str, ...], *, save_to: str | None = Non
         save_to: an .npz file for features, labels, test_features and test_labels.
 
     Raises:
-        FolderError, DataError: the run or its data cannot be read, or `save_to` cannot be written.
+        FolderError, DataError: the run or its data cannot be read, there are no labels for accuracies, or `save_to` cannot be written.
     """
     config, state, dataset = load_run(run)
+    if parts and not dataset.classes:
+        raise DataError(f"{dataset.name} has no labels to measure an accuracy by; ask for features alone, with --features OUT.npz")
     arrays = encode(config, dataset, state)
     if save_to is not None:
         split: dict[str, Any] = {
@@ -188,7 +197,7 @@ def assess(run: str | Path, parts: tuple[str, ...], *, save_to: str | None = Non
         }
         with folders.replacing(Path(save_to)) as temporary, temporary.open("wb") as file:
             np.savez(file, **split)
-    return evaluate.evaluate(*arrays, dataset, parts=parts)
+    return evaluate.evaluate(*arrays, dataset, parts=parts) if parts else {}
 
 
 def load(run: str | Path) -> tuple[Callable[..., Array], dict[str, Any]]:

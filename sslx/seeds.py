@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from sslx import folder as folders
+from sslx.checkpoint import Checkpoints
 from sslx.config import Config, ConfigError
 from sslx.fit import Watch
 from sslx.processes import on_first
@@ -30,12 +31,13 @@ def pretrain_seeds(
         config: the settings of the first run.
         count: how many, at least 2.
         out: the folder for the run folders `seedS`; by default a fresh one under runs/.
-        resume: go on with what is in `out`: finished runs are read, the others trained in turn.
+        resume: go on with what is in `out`: finished runs are read, the others go on, from one step side by side, else in turn, and so up
+            to rounding.
         watch: as in `sslx.pretrain`.
 
     Returns:
-        What summary.json in the folder holds: "seeds", "runs", and {"mean", "std"} of the accuracies and of the embedding's metrics (the
-        standard deviation over the seeds, with count - 1).
+        What summary.json in the folder holds: "seeds", "runs", and {"mean", "std"} of the accuracies, where there are labels, and of the
+        embedding's metrics (the standard deviation over the seeds, with count - 1).
 
     Raises:
         ConfigError, DataError, FolderError, Divergence: as in `sslx.pretrain`.
@@ -47,12 +49,13 @@ def pretrain_seeds(
         raise folders.FolderError("--resume needs --out with the folder to go on with")
     configs = [dataclasses.replace(config, seed=config.seed + i) for i in range(count)]
     parts = read_data(config, watch)  # before anything is written
-    root = Path(out or "") if resume else on_first(folders.empty)(out, config)
-    if resume or config.model not in SIDE_BY_SIDE:
-        summaries = [go_on(each, root / f"seed{each.seed}", watch) for each in configs]
+    root = Path(out or "") if resume else on_first(folders.empty)(out, config, count)
+    paths = [root / f"seed{each.seed}" for each in configs]
+    if config.model in SIDE_BY_SIDE and (not resume or abreast(paths)):
+        opened = on_first(folders.open_existing if resume else folders.create)
+        summaries = train_and_score(parts, configs, [opened(*each) for each in zip(paths, configs, strict=True)], watch, begin)
     else:
-        runs = [on_first(folders.create)(root / f"seed{each.seed}", each) for each in configs]
-        summaries = train_and_score(parts, configs, runs, watch, begin)
+        summaries = [go_on(each, path, watch) for each, path in zip(configs, paths, strict=True)]
     result = {
         **{name: summaries[0][name] for name in ("preset", "method", "dataset", "steps", "versions", "device")},
         "run": str(root),
@@ -63,6 +66,19 @@ def pretrain_seeds(
     }
     on_first(folders.write_json)(root / "summary.json", result)
     return result
+
+
+@on_first
+def abreast(paths: Sequence[Path]) -> bool:
+    """Whether the runs at `paths` have all begun, none has ended, and their last checkpoints are of one step."""
+    runs = [folders.RunFolder(path) for path in paths]
+    if not all(run.config.exists() for run in runs) or any(run.read_summary() for run in runs):
+        return False
+    steps = set()
+    for run in runs:
+        with Checkpoints(run.checkpoints) as checkpoints:
+            steps.add(checkpoints.last())
+    return len(steps) == 1
 
 
 def go_on(config: Config, path: Path, watch: Watch) -> dict[str, Any]:

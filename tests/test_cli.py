@@ -21,7 +21,9 @@ ROOT = Path(__file__).parent.parent
     ("arguments", "message"),
     [
         ("", "Expected one of {pretrain, evaluate, diagnose, list}"),
-        ("train", "invalid choice|Unrecognized|Expected"),
+        ("pretain --steps 3", "there is no command 'pretain'; did you mean pretrain"),
+        ("probe", "there is no command 'probe'; choose one of pretrain, evaluate, diagnose, list"),
+        ("--steps 3", "Unrecognized"),
         ("pretrain --stps 3", "Unrecognized options: --stps"),
         ("pretrain --steps three", "--steps.*three"),
         ("pretrain --steps 0", "steps must be a whole number of at least 1, got 0"),
@@ -57,7 +59,9 @@ def test_a_mistake_is_one_line_and_exit_code_2(arguments, message, capsys, tmp_p
 
 def test_help_is_not_a_mistake(capsys):
     assert cli.main(["pretrain", "--help"]) == 0
-    assert "--learning-rate" in capsys.readouterr().out
+    words = " ".join(capsys.readouterr().out.replace("│", "").split())
+    assert "--learning-rate" in words
+    assert "it means the preset digits-METHOD, with --dataset X the preset X-METHOD or else cifar10-METHOD." in words
 
 
 def test_lists_name_the_tables(capsys):
@@ -126,6 +130,18 @@ def test_an_error_of_the_system_that_is_not_about_the_output_is_not_taken_for_on
     assert capfd.readouterr().out == "still here"
 
 
+@pytest.mark.parametrize(("message", "shown"), [("Event loop is closed", False), ("something else", True)])
+def test_only_reads_that_outlive_a_refused_checkpoint_are_silent(message, shown, monkeypatch, capsys):
+    class Last:
+        def __del__(self):
+            raise RuntimeError(message)
+
+    monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
+    assert console.guarded(lambda: None) == 0
+    Last()
+    assert (message in capsys.readouterr().err) == shown
+
+
 @pytest.mark.parametrize(("device", "code"), [("/dev/full", 2), ("a pipe that nobody reads", 0)])
 def test_output_that_cannot_be_written(device, code):
     if device.startswith("/"):
@@ -172,6 +188,7 @@ def test_a_newcomers_command_trains_in_a_fresh_process_with_float64_off(tmp_path
     summary = json.loads(done.stdout)
     assert summary["method"] == "vicreg"
     assert (tmp_path / summary["run"] / "report.html").exists()
+    assert "training vicreg with mlp on digits: 4 steps of 64 images, preset digits-vicreg\n" in done.stderr
     assert "kNN on validation images" in done.stderr
     assert len(list((tmp_path / "cache").glob("raw-pixels-*.json"))) == 1
 

@@ -89,6 +89,13 @@ def test_a_run_with_a_learnt_predictor(tmp_path, plain_views):
     assert (tmp_path / "figures" / "run-diagnosis.png").exists()
 
 
+def test_a_loss_that_is_not_finite_is_told():
+    record = diagnosis.judge(diagnosis.Material(features(16), terms={"loss": np.nan, "variance": np.inf, "covariance": 0.5}))
+    words = diagnosis.describe({**diagnosis.jsonable(record), "figure": "here"})
+    assert "Training diverged: loss, variance not finite." in words
+    assert "Loss at the end: loss not finite, variance not finite, covariance 0.5." in words
+
+
 def test_features_from_another_library(tmp_path, capsys, monkeypatch):
     """Integers, float16 and unlabelled images are taken; the figure goes to the current folder."""
     monkeypatch.chdir(tmp_path)
@@ -105,6 +112,18 @@ def test_features_from_another_library(tmp_path, capsys, monkeypatch):
     assert len(record["modes"]["agreement"]) == 16
 
 
+def test_features_alone_and_labels_of_any_type(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("z.npy", features(16))
+    record = diagnosis.diagnose("z.npy")
+    assert record["evidence"]["neighbour_accuracy"] is None
+    labels = np.repeat(np.arange(4), 50)
+    np.savez("z.npz", features=features(16), labels=labels.astype(np.float32))
+    evidence = diagnosis.diagnose("z.npz")["evidence"]
+    assert evidence == {**record["evidence"], "neighbour_accuracy": evidence["neighbour_accuracy"]}
+    assert 0 < evidence["neighbour_accuracy"] < 0.5
+
+
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
@@ -113,9 +132,9 @@ def test_features_from_another_library(tmp_path, capsys, monkeypatch):
         ({"features": features(3)[:5]}, r"features must have shape .* got \(5, 16\)"),
         ({"features": features(3), "features_b": features(3)[1:]}, r"features_b must have shape \(200, 16\)"),
         ({"features": features(3), "labels": np.zeros(3, int)}, r"labels must have shape \(200,\)"),
-        ({"features": features(3), "labels": np.zeros(200)}, "labels have dtype float64, wanted whole numbers"),
+        ({"features": features(3), "labels": np.full(200, 0.5)}, "z.npz: labels must be whole numbers, got dtype float64; number the"),
         ({"features": features(3) * np.nan}, "features must be finite, got NaN or infinity"),
-        ({"features": features(3).astype(complex)}, "features have dtype complex128, wanted real numbers"),
+        ({"features": features(3).astype(complex)}, "z.npz: features must be real numbers, got dtype complex128; convert"),
         ({"features": np.array([None, {}])}, "is no .npz archive of plain arrays"),
         (b"not an archive", "is no .npz archive of plain arrays"),
         (None, "z.npz does not exist; save it with np.savez"),

@@ -10,6 +10,8 @@ from sslx import folder
 from sslx.presets import preset
 
 CONFIG = preset("digits-vicreg", seed=3)
+DEEP = pytest.param("[" * 100_000, id="deep")
+SUMMARY = dict.fromkeys(sorted(folder.SUMMARY), 3)
 
 
 def test_fresh_folders_are_named_by_preset_time_and_seed_and_never_shared(tmp_path, monkeypatch):
@@ -19,6 +21,15 @@ def test_fresh_folders_are_named_by_preset_time_and_seed_and_never_shared(tmp_pa
     assert first.path.name == "digits-vicreg-20260101-000000-seed3"
     assert second.path.name == "digits-vicreg-20260101-000000-seed3-2"
     assert first.read_config() == CONFIG
+    assert folder.empty(None, CONFIG, 3).name == "digits-vicreg-20260101-000000-seeds3-5"
+
+
+@pytest.mark.parametrize(("count", "names"), [(2, "seed0, seed1"), (7, "seed0, seed1, seed2, seed3, seed4, ...")])
+def test_a_folder_of_runs_names_them(count, names, tmp_path):
+    for seed in range(count):
+        folder.create(tmp_path / f"seed{seed}", CONFIG)
+    with pytest.raises(folder.FolderError, match=rf"is not a run folder \(no config.json\); it holds the runs {names}; name one of them$"):
+        folder.RunFolder(tmp_path).read_config()
 
 
 def test_half_a_line_is_left_out_and_later_steps_are_dropped(tmp_path):
@@ -36,7 +47,7 @@ def test_a_reader_never_meets_half_a_file(tmp_path):
     assert json.loads((tmp_path / "summary.json").read_text()) == {"a": 1}
 
 
-@pytest.mark.parametrize("text", ["{", '{"method": "vicreg"}', '{"colour": 3}', "[1]"])
+@pytest.mark.parametrize("text", ["{", '{"method": "vicreg"}', '{"colour": 3}', "[1]", DEEP])
 def test_a_damaged_config_is_named(text, tmp_path, without_typing_hook):
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(folder.FolderError, match=r"config\.json cannot be read.*restore it or train again"):
@@ -101,7 +112,10 @@ def test_two_runs_of_one_second_have_folders_of_their_own(tmp_path, monkeypatch)
     assert len(set(made)) == 8
 
 
-@pytest.mark.parametrize("line", ["[]", '{"loss": 1}'])
+@pytest.mark.parametrize(
+    "line",
+    ["[]", '{"loss": 1}', '{"step": "x"}', '{"step": null}', *(f'{{"step": 1, "loss": {loss}}}' for loss in ('"x"', "null", "[1]"))],
+)
 def test_a_line_that_is_no_record_is_named(tmp_path, line):
     (tmp_path / "metrics.jsonl").write_text(line + "\n")
     with pytest.raises(folder.FolderError, match=r"line 1 is no record of a step\); remove the damaged line"):
@@ -114,8 +128,15 @@ def test_a_directory_is_no_file_to_write(tmp_path):
             folder.write_json(path, {})
 
 
-@pytest.mark.parametrize(("text", "summary"), [(None, None), ("{", None), ('{"steps": 3}', {"steps": 3})])
-def test_a_summary_that_is_missing_or_damaged_is_none(text, summary, tmp_path):
+@pytest.mark.parametrize("text", [None, "{", "5", "[1]", '{"a": 1}', DEEP, json.dumps(SUMMARY)])
+def test_a_summary_that_is_missing_or_damaged_is_none(text, tmp_path):
     if text is not None:
         (tmp_path / "summary.json").write_text(text)
-    assert folder.RunFolder(tmp_path).read_summary() == summary
+    assert folder.RunFolder(tmp_path).read_summary() == (SUMMARY if text == json.dumps(SUMMARY) else None)
+
+
+def test_a_directory_is_no_file_to_read(tmp_path):
+    (tmp_path / "summary.json").mkdir()
+    assert folder.RunFolder(tmp_path).read_summary() is None
+    with pytest.raises(folder.FolderError, match=r"cannot read .*summary\.json \(Is a directory\); move away what is there"):
+        folder.read_lines(tmp_path / "summary.json")

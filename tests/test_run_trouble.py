@@ -88,10 +88,25 @@ SPOILT = {
         "evaluate {run}",
         r"cannot use .*checkpoints for checkpoints \(File exists\); move away what is there",
     ),
-    "inputs": (
-        lambda run, patch: (run / "checkpoints/12/inputs/metadata").write_text("{}"),
-        "evaluate {run}",
-        r"checkpoints/12/inputs is damaged; train the run again",
+    **{
+        f"inputs {text}": (
+            lambda run, patch, text=text: (run / "checkpoints/12/inputs/metadata").write_text(text),
+            "evaluate {run}",
+            r"checkpoints/12/inputs is damaged; train the run again",
+        )
+        for text in (
+            "{}",
+            "null",
+            '{"image_shape": "abc", "classes": 10}',
+            '{"image_shape": [8, -8, 1], "classes": 10}',
+            '{"image_shape": [8, 8, 1], "classes": "ten"}',
+            '{"image_shape": [8, 8, 1], "classes": 10, "steps": "z"}',
+        )
+    },
+    "views": (
+        lambda run, patch: folder.write_json(run / "config.json", {**CONFIG.to_json(), "views": "cifar"}),
+        "diagnose {run}",
+        r"views cifar are for RGB images, digits has shape \(8, 8, 1\); use --views digits",
     ),
     "metrics of a checkpoint": (
         lambda run, patch: damage(run / "checkpoints/12/metrics/metrics"),

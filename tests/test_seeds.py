@@ -1,12 +1,15 @@
 """Several seeds: a run folder each, mean and standard deviation over them, side by side or in turn."""
 
+import dataclasses
 import json
+from functools import partial
 
 import numpy as np
 import pytest
 
 from cheap_view import brighten
 from sslx import augment, evaluate, folder, run, seeds
+from sslx.checkpoint import Checkpoints
 from sslx.config import ConfigError
 from sslx.presets import preset
 
@@ -47,6 +50,21 @@ def test_side_by_side_and_in_turn_write_the_same_folders(scores, tmp_path, monke
     assert seeds.pretrain_seeds(SMALL, 2, out=tmp_path / "turn", resume=True)["knn_accuracy"] == turn["knn_accuracy"]
 
 
+@pytest.mark.parametrize(("steps", "way"), [((2, 2), "side by side"), ((4, 2), "in turn"), ((2,), "in turn")])
+def test_interrupted_runs_go_on_side_by_side_from_one_step(steps, way, tmp_path, monkeypatch):
+    def stop(way, *_, **__):
+        raise InterruptedError(way)
+
+    for seed, step in enumerate(steps):
+        run = folder.create(tmp_path / f"seed{seed}", dataclasses.replace(SMALL, seed=seed))
+        with Checkpoints(run.checkpoints) as checkpoints:
+            checkpoints.save(step, {"w": np.zeros(1)}, {}, validation=0.5)
+    monkeypatch.setattr(seeds, "train_and_score", partial(stop, "side by side"))
+    monkeypatch.setattr(seeds, "pretrain", partial(stop, "in turn"))
+    with pytest.raises(InterruptedError, match=way):
+        seeds.pretrain_seeds(SMALL, 2, out=tmp_path, resume=True)
+
+
 def last_losses(root):
     return [folder.read_lines(root / f"seed{seed}/metrics.jsonl")[-1]["loss"] for seed in (0, 1)]
 
@@ -65,3 +83,14 @@ def test_a_single_run_is_not_resumed_as_several(tmp_path):
     folder.create(tmp_path / "one", SMALL)
     with pytest.raises(folder.FolderError, match="holds a single run; leave the number of seeds out"):
         seeds.pretrain_seeds(SMALL, 2, out=tmp_path / "one", resume=True)
+
+
+def test_a_fresh_folder_is_named_by_all_seeds(tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(seeds, "train_and_score", stop)
+    with pytest.raises(KeyboardInterrupt):
+        seeds.pretrain_seeds(SMALL, 2)
+    assert len(list(tmp_path.glob("runs/digits-vicreg-*-seeds0-1/seed1"))) == 1

@@ -19,7 +19,10 @@ class DataError(ValueError):
 
 
 class Dataset(NamedTuple):
-    """Images in host memory (or memory-mapped), height x width x channels, with integer labels (-1: unlabelled)."""
+    """Images in host memory (or memory-mapped), height x width x channels, with integer labels (-1: unlabelled).
+
+    Where no image has a label there are no classes either.
+    """
 
     name: str
     train_images: UInt8[np.ndarray, "N H W C"]
@@ -44,19 +47,25 @@ class Request(NamedTuple):
 def stratified_split(labels: np.ndarray, classes: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Training and test rows in rising order, a fifth of every class (at least one image) for testing; always the same.
 
+    Without classes it is a fifth of all images.
+
     Raises:
-        DataError: a class has one image only.
+        DataError: a class, or a data set without classes, has one image only.
     """
     rng = np.random.default_rng(0)
     test = np.zeros(len(labels), bool)
-    for label in np.unique(labels[labels >= 0]):
+    for label in np.unique(labels[labels >= 0] if classes else labels):
         rows = np.flatnonzero(labels == label)
         if len(rows) < 2:
-            raise DataError(
-                f"class {classes[label]} has one image, which cannot be split into training and test images; add images or a test set"
-            )
+            whole = f"class {classes[label]}" if classes else "the data set"
+            raise DataError(f"{whole} has one image, which cannot be split into training and test images; add images or a test set")
         test[rng.permutation(rows)[: max(1, round(len(rows) / 5))]] = True
     return np.flatnonzero(~test), np.flatnonzero(test)
+
+
+def held_out(test: np.ndarray, classes: Sequence[str]) -> str:
+    """The note on the test rows of `stratified_split`."""
+    return f"a fifth of {'every class' if classes else 'all'}, {len(test)} images, is held out for testing"
 
 
 def check_labels(where: str, labels: np.ndarray, classes: int, *, lowest: int = 0) -> None:

@@ -1,4 +1,7 @@
-"""A folder of images: PATH/train/<class>/*.png|jpg|jpeg|webp and PATH/test/<class>/... (or validation, val), the test part optional."""
+"""A folder of images: PATH/train/<class>/*.png|jpg|jpeg|webp and PATH/test/<class>/... (or validation, val), the test part optional.
+
+Without labels they lie in PATH/train and PATH/test themselves, or all in PATH.
+"""
 
 import os
 from pathlib import Path
@@ -7,15 +10,15 @@ from typing import NamedTuple
 import numpy as np
 
 from sslx.data._cache import Facts, Source, cached, write_images
-from sslx.data._dataset import DataError, Dataset, Request, check_labels, stratified_split
+from sslx.data._dataset import DataError, Dataset, Request, check_labels, held_out, stratified_split
 from sslx.data._decode import EXTENSIONS, common_size, decode, in_parallel, probe
 from sslx.data._examples import SPLITS
 
-LAYOUT = "PATH/train/<class>/*.png (or jpg, jpeg, webp)"
+LAYOUT = "PATH/train/<class>/*.png (or jpg, jpeg, webp; without labels PATH/*.png and no directories)"
 
 
 class Listing(NamedTuple):
-    """The image files of one split with the names of their classes, and what lies between them."""
+    """The image files of one split with the names of their classes (none without labels), and what lies between them."""
 
     sources: list[Source]
     classes: list[str]
@@ -30,24 +33,25 @@ def folder(request: Request) -> Dataset:
     """
     root = Path(request.argument).expanduser()
     try:
-        train = listing(root, "train")
-        there = [name for name in SPLITS["test"] if (root / name).is_dir()]
-        held_out = next((name for name in there if name == "test" or class_folders(root / name)), None)
-        test = listing(root, held_out) if held_out else None
+        train = loose(root, root) or listing(root, "train", flat=True)
+        flat, there = not train.classes, [name for name in SPLITS["test"] if (root / name).is_dir()]
+        testing = next((name for name in there if flat or name == "test" or class_folders(root / name)), None)
+        test = listing(root, testing, flat=flat) if testing else None
     except OSError as error:
         raise DataError(f"{root} cannot be read ({error}); check the path and its permissions") from None
     number = {name: i for i, name in enumerate(sorted(set(train.classes)))}
     names = tuple(number)
     if test is not None and not number.keys() >= set(test.classes):
         unknown = min(set(test.classes) - number.keys())
-        raise DataError(f"{root / str(held_out) / unknown} is a class without training images; add {root / 'train' / unknown} or remove it")
+        raise DataError(f"{root / str(testing) / unknown} is a class without training images; add {root / 'train' / unknown} or remove it")
     parts = [train] if test is None else [train, test]
     sources = [entry for part in parts for entry in part.sources]
-    labels = np.array([number[name] for part in parts for name in part.classes], np.int32)
+    labels = np.array([number[name] for part in parts for name in part.classes] or [-1] * len(sources), np.int32)
     split_at = len(train.sources)
-    check_labels(str(root / "train"), labels[:split_at], len(names))
+    if names:
+        check_labels(str(root / "train"), labels[:split_at], len(names))
     rows = stratified_split(labels, names) if test is None else (np.arange(split_at), np.arange(split_at, len(labels)))
-    missing = f"there is no test/ (or validation/, val/) directory: a fifth of every class, {len(rows[1])} images, is held out for testing"
+    missing = f"there is no test/ (or validation/, val/) directory: {held_out(rows[1], names)}"
     notes = () if test else (missing,)
     dataset = cached(request.name, sources, lambda out: write(out, request, sources, labels, rows, Facts(names, notes)))
     return dataset._replace(notes=(*dataset.notes, *passed_over([path for part in parts for path in part.others])))
@@ -58,13 +62,24 @@ def passed_over(paths: list[str]) -> list[str]:
     return [f"{len(paths)} entries that are no PNG, JPEG or WebP files are passed over, the first {paths[0]}"] if paths else []
 
 
-def listing(root: Path, split: str) -> Listing:
-    """Images of root/split/<class>/ in the order of class and file name."""
+def loose(root: Path, top: Path) -> Listing | None:
+    """The images that lie in `top` itself, without classes; None where it holds none, or directories."""
+    if not top.is_dir() or class_folders(top):
+        return None
+    inside(root, str(top))
+    files, others = images_in(root, str(top))
+    return Listing(files, [], others) if files else None
+
+
+def listing(root: Path, split: str, *, flat: bool) -> Listing:
+    """Images of root/split/<class>/ in the order of class and file name or, where `flat` allows it, of root/split itself."""
     top = root / split
     if not root.is_dir():
         raise DataError(f"{root} is not a directory; give a folder with the layout {LAYOUT}")
     if not top.is_dir():
         raise DataError(f"{root} has no directory {split}/; the layout {LAYOUT} is wanted")
+    if flat and (found := loose(root, top)):
+        return found
     found = Listing([], [], [])
     for directory in class_folders(top):
         inside(root, directory)

@@ -1,39 +1,39 @@
-"""A NumPy archive: images uint8 [N, H, W, C] or [N, H, W], labels [N], and the same for testing."""
+"""A NumPy archive: images uint8 [N, H, W, C] or [N, H, W], labels [N] if there are any, and the same for testing."""
 
 from pathlib import Path
 
 import numpy as np
 
-from sslx.data._dataset import DataError, Dataset, Request, check_labels, number_classes, stratified_split
+from sslx.data._dataset import DataError, Dataset, Request, check_labels, held_out, number_classes, stratified_split
 
 
 def npz(request: Request) -> Dataset:
     """Read `npz:PATH`, an archive of `images` and `labels`, and, if there are any, `test_images` and `test_labels`.
+
+    An archive with neither `labels` nor `test_labels` is a data set without labels.
 
     Raises:
         DataError: the file is missing, damaged or without these arrays, or they do not fit.
     """
     path = Path(request.argument).expanduser()
     arrays = read(path)
-    for name in ("images", "labels"):
+    labelled = not arrays.keys().isdisjoint(("labels", "test_labels"))
+    for name in ("images", "labels") if labelled else ("images",):
         if name not in arrays:
-            raise DataError(
-                f"{path} has no array {name!r} (but {', '.join(arrays) or 'none'}); save it with np.savez(path, images=..., labels=...)"
-            )
-    images, labels = images_of(path, "images", arrays), labels_of(path, "labels", arrays)
-    check_pair(path, "images", images, labels)
-    classes = number_classes(f"{path}: labels", labels)
+            raise DataError(f"{path} has no array {name!r} (but {names_in(path)}); save it with np.savez(path, images=..., labels=...)")
+    images, labels = split_of(path, "", arrays)
+    classes = number_classes(f"{path}: labels", labels) if labelled else ()
     if "test_images" not in arrays:
         train, test = stratified_split(labels, classes)
-        notes = (f"there are no test_images: a fifth of every class, {len(test)} images, is held out for testing",)
+        notes = (f"there are no test_images: {held_out(test, classes)}",)
         return Dataset(request.name, images[train], labels[train], images[test], labels[test], classes, notes=notes)
-    if "test_labels" not in arrays:
+    if labelled and "test_labels" not in arrays:
         raise DataError(f"{path} has test_images without test_labels; save both or neither")
-    test_images, test_labels = images_of(path, "test_images", arrays), labels_of(path, "test_labels", arrays)
+    test_images, test_labels = split_of(path, "test_", arrays)
     if test_images.shape[1:] != images.shape[1:]:
         raise DataError(f"{path}: test_images have shape {test_images.shape[1:]}, images {images.shape[1:]}; bring both to one size")
-    check_pair(path, "test_images", test_images, test_labels)
-    check_labels(f"{path}: test_labels", test_labels, len(classes))
+    if labelled:
+        check_labels(f"{path}: test_labels", test_labels, len(classes))
     return Dataset(request.name, images, labels, test_images, test_labels, classes)
 
 
@@ -46,6 +46,22 @@ def read(path: Path) -> dict[str, np.ndarray]:
         raise DataError(f"{path} does not exist; give an archive written by np.savez(path, images=..., labels=...)") from None
     except Exception as error:  # damaged bytes may raise anything
         raise DataError(f"{path} is no readable .npz archive of plain arrays ({error}); write it again with np.savez") from None
+
+
+def split_of(path: Path, prefix: str, arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels of a split, -1 where the archive has none."""
+    images = images_of(path, f"{prefix}images", arrays)
+    if f"{prefix}labels" not in arrays:
+        return images, np.full(len(images), -1, np.int32)
+    labels = labels_of(path, f"{prefix}labels", arrays)
+    check_pair(path, f"{prefix}images", images, labels)
+    return images, labels
+
+
+def names_in(path: Path) -> str:
+    """All arrays of an archive that can be read."""
+    with np.load(path) as archive:
+        return ", ".join(archive.files) or "none"
 
 
 def images_of(path: Path, name: str, arrays: dict[str, np.ndarray]) -> np.ndarray:

@@ -46,8 +46,8 @@ def monitored(split: ValidationSplit) -> Int[np.ndarray, " r"]:
 def monitor(
     features: Float[np.ndarray, "r d"], embeddings: Float[np.ndarray, "r e"], labels: Int[np.ndarray, " r"], held: int
 ) -> dict[str, Any]:
-    """`validation_accuracy` of kNN on standardised features, `embedding_scores`, and `spectrum`, the eigenvalues of the embedding
-    covariance, falling; nan where an embedding is not finite.
+    """`validation_accuracy` of kNN on standardised features (where images are held), `embedding_scores`, and `spectrum`, the eigenvalues
+    of the embedding covariance, falling; nan where an embedding is not finite.
 
     Args:
         features: of the images `monitored`.
@@ -55,12 +55,14 @@ def monitor(
         labels: of the same images.
         held: how many of them, the first ones, are for validation.
     """
-    scaled = fit_scaler(features[held:])(features)
-    accuracy = knn_accuracy(scaled[held:], labels[held:], scaled[:held], labels[:held])
+    accuracy = {}
+    if held:
+        scaled = fit_scaler(features[held:])(features)
+        accuracy["validation_accuracy"] = knn_accuracy(scaled[held:], labels[held:], scaled[:held], labels[:held])
     moments = host_moments(embeddings)
     covariance = np.asarray(moments.scatter) / (len(embeddings) - 1)
     spectrum = np.linalg.eigvalsh(covariance)[::-1] if np.isfinite(covariance).all() else np.full(len(covariance), np.nan)
-    return {"validation_accuracy": accuracy, **moment_scores(moments), "spectrum": np.maximum(spectrum, 0).tolist()}
+    return {**accuracy, **moment_scores(moments), "spectrum": np.maximum(spectrum, 0).tolist()}
 
 
 def embedding_scores(z: Float[np.ndarray, "N e"]) -> dict[str, float]:

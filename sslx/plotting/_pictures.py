@@ -24,7 +24,7 @@ def view_examples(images: Float[np.ndarray, "R N H W C"]) -> Any:
 
 
 def feature_map(features: Float[np.ndarray, "N d"], labels: Int[np.ndarray, " N"], classes: tuple[str, ...]) -> Any:
-    """A t-SNE map of at most 1,000 features in two dimensions, coloured by class."""
+    """A t-SNE map of at most 1,000 features in two dimensions, coloured by class, grey without one."""
     import matplotlib
     from sklearn.manifold import TSNE
 
@@ -37,8 +37,9 @@ def feature_map(features: Float[np.ndarray, "N d"], labels: Int[np.ndarray, " N"
     for c, name in enumerate(classes):
         members = labels[chosen] == c
         ax.scatter(*points[members].T, s=7, color=colours(c % colours.N), label=name if len(classes) <= 20 else None)
+    ax.scatter(*points[labels[chosen] < 0].T, s=7, color="0.6")
     ax.set(xticks=[], yticks=[], xlabel="t-SNE of the test features")
     ax.grid(visible=False)
-    if len(classes) <= 20:
+    if 0 < len(classes) <= 20:
         ax.legend(fontsize=7, markerscale=1.5, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     return fig

@@ -71,6 +71,18 @@ FOLDERS = {
         folder(lambda root: (root / "test/cat").rename(root / "test/cow")),
         r"test/cow is a class without training images; add",
     ),
+    "images beside directories": (
+        folder(lambda root: (root / "train").rename(root / "images") and Image.new("RGB", (8, 8)).save(root / "0.png")),
+        r"set has no directory train/; the layout .*; without labels PATH/\*\.png and no directories\) is wanted",
+    ),
+    "test images without labels": (
+        folder(lambda root: [(root / "test").mkdir(), Image.new("RGB", (8, 8)).save(root / "test/0.png")], test=0),
+        r"set/test has no class directories; the layout",
+    ),
+    "training images without labels": (
+        folder(lambda root: [(root / "train").mkdir(), Image.new("RGB", (8, 8)).save(root / "train/0.png")], train=0),
+        r"test/cat is a class without training images",
+    ),
     "no image": (image_file(b"just some text"), r"cat/000\.png is no readable PNG, JPEG or WebP image; remove or replace it"),
     "empty image": (image_file(b""), r"cat/000\.png is no readable PNG, JPEG or WebP image"),
     "cut image": (image_file(lambda path: path.read_bytes()[:-40]), r"cat/000\.png cannot be decoded \(.+\); remove or replace it"),
@@ -133,7 +145,15 @@ ARRAYS = {
         r"is no readable \.npz archive of plain arrays \(Bad CRC-32",
     ),
     "objects": (npz(images=PICKLED), r"is no readable \.npz archive of plain arrays \(.*allow_pickle"),
-    "no labels": (npz(labels=None), r"has no array 'labels' \(but images\); save it with np\.savez\(path, images=\.\.\., labels=\.\.\.\)"),
+    "arrays of other names": (
+        npz(images=None, labels=None, x_train=IMAGES, y_train=LABELS),
+        r"has no array 'images' \(but x_train, y_train\); save it",
+    ),
+    "labels of the test images only": (
+        npz(labels=None, test_images=IMAGES, test_labels=LABELS),
+        r"has no array 'labels' \(but images, test_images, test_labels\); save it with np\.savez\(path, images=\.\.\., labels=\.\.\.\)",
+    ),
+    "one image without a label": (npz(images=IMAGES[:1], labels=None), r"the data set has one image, which cannot be split .*; add images"),
     "floats": (npz(images=IMAGES / 255), r"images have dtype float64, wanted uint8 from 0 to 255; convert them"),
     "channels first": (
         npz(images=IMAGES.transpose(0, 3, 1, 2)),

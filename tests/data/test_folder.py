@@ -63,6 +63,33 @@ def test_other_names_of_the_test_directory_are_known(name, tmp_path):
         data.load(f"folder:{tmp_path}/set")
 
 
+@pytest.mark.parametrize("train", ["", "train"])
+def test_images_in_no_class_directory_are_a_data_set_without_labels(tmp_path, train):
+    top = tmp_path / "set" / train
+    top.mkdir(parents=True)
+    pixels = [picture(i) for i in range(10)]
+    for i, each in enumerate(pixels):
+        Image.fromarray(each).save(top / f"{i}.png")
+    (top / "notes.txt").touch()
+    found = data.load(f"folder:{tmp_path}/set")
+    assert (found.classes, set(found.train_labels), set(found.test_labels)) == ((), {-1}, {-1})
+    assert (len(found.train_images), len(found.test_images)) == (8, 2)
+    assert {image.tobytes() for image in (*found.train_images, *found.test_images)} == {each.tobytes() for each in pixels}
+    held_out, passed_over = found.notes
+    assert held_out == "there is no test/ (or validation/, val/) directory: a fifth of all, 2 images, is held out for testing"
+    assert passed_over.endswith(str(top / "notes.txt"))
+
+
+def test_test_images_without_labels_are_taken_for_training_images_without_labels(tmp_path):
+    for split, count in (("train", 3), ("val", 2)):
+        (tmp_path / "set" / split).mkdir(parents=True)
+        for i in range(count):
+            Image.fromarray(picture(10 * count + i)).save(tmp_path / "set" / split / f"{i}.png")
+    found = data.load(f"folder:{tmp_path}/set")
+    np.testing.assert_array_equal(found.test_images, [picture(20), picture(21)])
+    assert (len(found.train_images), found.classes, found.notes) == (3, (), ())
+
+
 def test_validation_images_without_folders_of_classes_are_not_for_testing(tmp_path):
     write_folder(tmp_path / "set", train=10, test=0)
     (tmp_path / "set/val").mkdir()

@@ -31,3 +31,16 @@ def test_without_test_images_a_fifth_of_every_class_is_held_out(tmp_path):
     pixels = {image.tobytes(): label for image, label in zip(IMAGES[..., :1], labels, strict=True)}
     for image, label in zip(found.test_images, found.test_labels, strict=True):
         assert pixels[image.tobytes()] == label
+
+
+def test_images_alone_are_a_data_set_without_labels(tmp_path):
+    np.savez(tmp_path / "alone.npz", images=IMAGES)
+    found = data.load(f"npz:{tmp_path}/alone.npz")
+    assert (found.classes, found.notes) == ((), ("there are no test_images: a fifth of all, 2 images, is held out for testing",))
+    assert set(found.train_labels) == set(found.test_labels) == {-1}
+    assert {image.tobytes() for image in (*found.train_images, *found.test_images)} == {image.tobytes() for image in IMAGES}
+    np.savez(tmp_path / "both.npz", images=IMAGES, test_images=IMAGES[:4])
+    found = data.load(f"npz:{tmp_path}/both.npz")
+    np.testing.assert_array_equal(found.train_images, IMAGES)
+    np.testing.assert_array_equal(found.test_labels, [-1] * 4)
+    assert (found.classes, found.notes) == ((), ())

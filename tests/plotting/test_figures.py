@@ -49,3 +49,9 @@ def test_a_figure_becomes_a_png():
 def test_a_single_image_has_a_map():
     figure = plotting.feature_map(np.zeros((1, 4), np.float32), np.zeros(1, np.int32), ("a",))
     assert len(figure.axes[0].collections[0].get_offsets()) == 1
+
+
+def test_images_without_a_class_are_on_the_map():
+    figure = plotting.feature_map(np.zeros((1, 4), np.float32), np.full(1, -1, np.int32), ())
+    assert [len(points.get_offsets()) for points in figure.axes[0].collections] == [1]
+    assert figure.axes[0].get_legend() is None

@@ -1,0 +1,116 @@
+"""Images without labels: they are trained on as any others, and nothing that needs a label is measured."""
+
+import contextlib
+import io
+import json
+
+import numpy as np
+import pytest
+
+from cheap_view import brighten
+from sslx import augment, cli, data, run
+from sslx.assemble import assemble
+from sslx.checkpoint import Checkpoints
+from sslx.config import ConfigError
+from sslx.feed import training_data
+from sslx.folder import read_lines
+from sslx.presets import PRESETS, preset
+
+EMBEDDING = {"rankme", "efficiency"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cheap_views():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(augment.RECIPES, "digits", (brighten, brighten))
+        yield
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A run on 250 digits, whose preset would train a probe."""
+    archive = tmp_path_factory.mktemp("data") / "digits.npz"
+    np.savez(archive, images=data.load("digits").train_images[:250])
+    changes = {"projector": (16, 8), "batch_size": 64, "steps": 4, "checkpoint_every": 2, "online_probe": True}
+    return preset("digits-vicreg", dataset=f"npz:{archive}", model="mlp", **changes)
+
+
+@pytest.fixture(scope="module")
+def several(tiny, tmp_path_factory):
+    """Two runs by the command line, without their reports: their folder, and what was said."""
+    out, said = tmp_path_factory.mktemp("runs") / "several", (io.StringIO(), io.StringIO())
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said[0]), contextlib.redirect_stderr(said[1]):
+        patch.setattr(run, "render", lambda *_: "a report")
+        patch.setitem(PRESETS, "tiny", lambda: tiny)
+        assert cli.main(["pretrain", "tiny", "--seeds", "2", "--out", str(out)]) == 0
+    return out, *(each.getvalue() for each in said)
+
+
+@pytest.fixture(scope="module")
+def finished(several, tiny):
+    """The first of them, which is scored once more from its last checkpoint on, as where it was stopped before its report; its summary."""
+    out = several[0] / "seed0"
+    (out / "summary.json").unlink()
+    return out, run.pretrain(tiny, out=out, resume=True)
+
+
+def test_all_that_is_not_held_out_for_testing_is_trained_on(tiny):
+    parts = assemble(tiny)
+    images, labels = training_data(parts)
+    np.testing.assert_array_equal(images, parts.dataset.train_images)
+    assert (len(images), len(parts.dataset.test_images), set(labels)) == (200, 50, {-1})
+
+
+def test_what_was_not_measured_is_left_out(finished):
+    out, summary = finished
+    assert json.loads((out / "summary.json").read_text()) == summary
+    assert summary["baselines"] == {"random": {}, "raw": {}}
+    assert summary.keys() >= EMBEDDING
+    assert not [name for name in summary if "accuracy" in name or "few" in name]
+    assert [set(record) for record in read_lines(out / "validation.jsonl")] == [{"step", "spectrum", *EMBEDDING}] * 2
+    report = (out / "report.html").read_text()
+    assert (report.count("<figure>"), "<table>" in report, "Validation accuracy" in report) == (5, False, False)
+
+
+def test_the_last_checkpoint_counts_as_the_best(finished):
+    with Checkpoints(finished[0] / "checkpoints") as checkpoints:
+        assert checkpoints.last() == checkpoints.best() == 4
+
+
+def test_features_are_there_and_accuracies_are_refused(finished, tiny, tmp_path, capsys):
+    out, saved = str(finished[0]), tmp_path / "features.npz"
+    assert cli.main(["evaluate", out, "--knn", "--features", str(saved)]) == 2
+    assert capsys.readouterr().err == (
+        f"sslx: {tiny.dataset} has no labels to measure an accuracy by; ask for features alone, with --features OUT.npz\n"
+    )
+    assert not saved.exists()
+    assert cli.main(["evaluate", out, "--features", str(saved)]) == 0
+    with np.load(saved) as arrays:
+        assert (set(arrays["labels"]), set(arrays["test_labels"])) == ({-1}, {-1})
+        np.testing.assert_array_equal(arrays["test_features"], run.features(out, tiny.dataset, "test"))
+    apply, variables = run.load(out)
+    assert apply(variables, np.zeros((3, 8, 8, 1), np.uint8)).shape == (3, 256)
+
+
+def test_what_came_out_is_said_without_accuracies(finished, capsys):
+    assert cli.main(["pretrain", "--out", str(finished[0]), "--resume"]) == 0
+    words = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in words] == ["vicreg", "The", "Everything"]
+    assert cli.main(["diagnose", str(finished[0]), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["evidence"]["neighbour_accuracy"] is None
+
+
+def test_several_seeds_have_mean_and_deviation_of_what_there_is(several):
+    root, out, err = several
+    rankme, efficiency = (json.loads((root / "summary.json").read_text())[name] for name in ("rankme", "efficiency"))
+    wanted = f"RankMe {rankme['mean']:.1f} ± {rankme['std']:.1f}, efficiency {efficiency['mean']:.3f} ± {efficiency['std']:.3f}"
+    assert out.splitlines()[1] == wanted
+    assert err.count(run.NO_LABELS) == 1
+    assert err.count("step 4/4: RankMe") == 2
+
+
+def test_a_method_that_learns_from_labels_is_refused_before_anything_is_written(tiny, tmp_path):
+    changes = {"dataset": tiny.dataset, "model": "mlp", "batch_size": 64}
+    with pytest.raises(ConfigError, match=r"method supervised learns from labels, npz:.* has none; choose another method"):
+        run.pretrain(preset("digits-supervised", **changes), out=tmp_path / "none")
+    assert not (tmp_path / "none").exists()
