@@ -55,6 +55,7 @@ def probe_step(probe: Probe, features: Views, labels: Int[Array, " N"], *, axis_
 def probe_accuracy(probe: Probe, features: Float[AnyArray, "N d"], labels: Int[AnyArray, " N"]) -> float:
     """The fraction of labelled images whose class the probe names; nan where their features are not finite."""
     known = np.asarray(labels) >= 0
-    logits = np.asarray(features @ probe["params"]["kernel"] + probe["params"]["bias"])[known]
+    with np.errstate(invalid="ignore"):
+        logits = np.asarray(features @ probe["params"]["kernel"] + probe["params"]["bias"])[known]
     hits = logits.argmax(-1) == np.asarray(labels)[known]
     return float(np.mean(np.where(np.isfinite(logits).all(-1), hits, np.nan)))
