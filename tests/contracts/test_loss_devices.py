@@ -75,6 +75,15 @@ def test_jit_over_a_mesh_is_exact_without_an_axis(name):
     assert worst(jax.device_get(found), values_and_gradients()[name]) < 1e-8
 
 
+@pytest.mark.parametrize("name", ["vicreg", "w_mse"])
+def test_auto_axes_take_a_loss_to_a_mesh_of_explicit_axes(name):
+    spec, mesh = jax.sharding.PartitionSpec, jax.make_mesh((4,), ("batch",), devices=jax.devices()[:4])
+    loss = jax.sharding.auto_axes(lambda x: CASES[name].loss(*x), out_sharding=spec())
+    with jax.set_mesh(mesh):
+        found = jax.jit(jax.value_and_grad(loss, has_aux=True))(jax.device_put(batch(), spec("batch")))
+        assert worst(jax.device_get(found), values_and_gradients()[name]) < 1e-8
+
+
 @EVERY_LOSS
 def test_a_mutant_without_collectives_is_caught(name, monkeypatch):
     """A mean over samples keeps its gradient without them (the train step averages it), so there only the value gives the mutant away."""
