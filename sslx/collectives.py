@@ -38,7 +38,7 @@ def as_varying(tree: Tree, x: Array) -> Tree:
 
     A derivative with respect to what is the same everywhere it adds up over them; one that stays on the device has to ask for it.
     """
-    return jax.tree.map(lambda leaf: leaf + jnp.zeros_like(x, leaf.dtype, shape=()), tree)
+    return jax.tree.map(lambda leaf: leaf + jnp.zeros_like(x, jnp.result_type(leaf), shape=()), tree)
 
 
 def axis_size(axis_name: AxisName) -> int:

@@ -35,7 +35,8 @@ def folder(request: Request) -> Dataset:
     try:
         train = loose(root, root) or listing(root, "train", flat=True)
         flat, there = not train.classes, [name for name in SPLITS["test"] if (root / name).is_dir()]
-        testing = next((name for name in there if flat or name == "test" or class_folders(root / name)), None)
+        wanted = images_or_classes if flat else class_folders
+        testing = next((name for name in there if wanted(root / name) or (name == "test" and not flat)), None)
         test = listing(root, testing, flat=flat) if testing else None
     except OSError as error:
         raise DataError(f"{root} cannot be read ({error}); check the path and its permissions") from None
@@ -60,6 +61,11 @@ def folder(request: Request) -> Dataset:
 def passed_over(paths: list[str]) -> list[str]:
     """The note on what is not read."""
     return [f"{len(paths)} entries that are no PNG, JPEG or WebP files are passed over, the first {paths[0]}"] if paths else []
+
+
+def images_or_classes(top: Path) -> list[str]:
+    """What there is in `top`, hidden entries aside."""
+    return [entry.path for entry in os.scandir(top) if not entry.name.startswith(".")]
 
 
 def loose(root: Path, top: Path) -> Listing | None:

@@ -20,12 +20,15 @@ def npz(request: Request) -> Dataset:
     labelled = not arrays.keys().isdisjoint(("labels", "test_labels"))
     for name in ("images", "labels") if labelled else ("images",):
         if name not in arrays:
-            raise DataError(f"{path} has no array {name!r} (but {names_in(path)}); save it with np.savez(path, images=..., labels=...)")
+            there = ", ".join(names_in(path)) or "none"
+            raise DataError(f"{path} has no array {name!r} (but {there}); save it with np.savez(path, images=..., labels=...)")
     images, labels = split_of(path, "", arrays)
     classes = number_classes(f"{path}: labels", labels) if labelled else ()
+    others = [name for name in names_in(path) if name not in arrays]
+    notes = (f"the arrays {', '.join(others)} of {path} are passed over",) if others else ()
     if "test_images" not in arrays:
         train, test = stratified_split(labels, classes)
-        notes = (f"there are no test_images: {held_out(test, classes)}",)
+        notes = (*notes, f"there are no test_images: {held_out(test, classes)}")
         return Dataset(request.name, images[train], labels[train], images[test], labels[test], classes, notes=notes)
     if labelled and "test_labels" not in arrays:
         raise DataError(f"{path} has test_images without test_labels; save both or neither")
@@ -34,7 +37,7 @@ def npz(request: Request) -> Dataset:
         raise DataError(f"{path}: test_images have shape {test_images.shape[1:]}, images {images.shape[1:]}; bring both to one size")
     if labelled:
         check_labels(f"{path}: test_labels", test_labels, len(classes))
-    return Dataset(request.name, images, labels, test_images, test_labels, classes)
+    return Dataset(request.name, images, labels, test_images, test_labels, classes, notes=notes)
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
@@ -58,10 +61,10 @@ def split_of(path: Path, prefix: str, arrays: dict[str, np.ndarray]) -> tuple[np
     return images, labels
 
 
-def names_in(path: Path) -> str:
+def names_in(path: Path) -> list[str]:
     """All arrays of an archive that can be read."""
     with np.load(path) as archive:
-        return ", ".join(archive.files) or "none"
+        return archive.files
 
 
 def images_of(path: Path, name: str, arrays: dict[str, np.ndarray]) -> np.ndarray:

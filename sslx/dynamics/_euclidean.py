@@ -127,7 +127,9 @@ def euclidean_no_predictor(*, noise: Noise = (0.0, 0.0), stop_gradient: bool = T
 
     def solution(t: ArrayLike, s0: ArrayLike) -> Array:
         t, s0 = floating(t, s0)
-        return grown(s0, -rate * bounded(t)[..., None])
+        exponent = -rate * bounded(t)[..., None]
+        beyond = (exponent > jnp.log(jnp.finfo(t.dtype).max)) & (s0 != 0)
+        return jnp.where(beyond, jnp.inf, grown(s0, jnp.where(beyond, 0.0, exponent)))
 
     return EigenFlow(velocity, solution, invariant, fixed_points, arrival)
 

@@ -117,7 +117,8 @@ def neighbourhood(velocity: Callable[[Array], Array], t: Array, lam0: Array, lam
     size = jnp.abs(v1)
     near = (jnp.abs(v0) < size * jnp.abs(lam0) / 2) & (jnp.abs(v0 * v2) <= few * v1**2) & (jnp.abs((lam - lam0) * v2) <= few * size)
     close = (jnp.abs(v0) < info.tiny) | near
-    exponent = jnp.minimum(jnp.where(close, v1, 0.0) * bounded(t), jnp.log(info.max) - 1)  # finite, for a derivative times 0 is 0
+    largest = jnp.log(info.max) - 1 + jnp.minimum(jnp.log(jnp.where(v1 == 0, 1.0, size)), 0.0)  # so that growth and span are finite:
+    exponent = jnp.minimum(jnp.where(close, v1, 0.0) * bounded(t), largest)  # a derivative that is not needed is multiplied by 0
     still = exponent == 0
     span = jnp.where(still, bounded(t), jnp.expm1(exponent) / jnp.where(still, 1.0, v1))
     return Neighbourhood(v0, close, jnp.exp(exponent), span)

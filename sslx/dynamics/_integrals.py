@@ -27,9 +27,9 @@ def _(primals, tangents):
     value = log_ratio(*primals)
     u = shift / x
     small = jnp.abs(u) < CLOSE
-    series = _horner([-((-1.0) ** k) * (k + 1) / (k + 2) for k in range(TERMS)], jnp.where(small, u, 0.0)) / x**2
+    series = _horner([-((-1.0) ** k) * (k + 1) / (k + 2) for k in range(TERMS)], jnp.where(small, u, 0.0)) / x / x
     apart = (shifted_dot / shifted - x_dot / x - value * shift_dot) / jnp.where(small, 1.0, shift)
-    return value, jnp.where(small, series * shift_dot - x_dot / (x * shifted), apart)
+    return value, jnp.where(small, series * shift_dot - x_dot / x / shifted, apart)
 
 
 @jax.custom_jvp

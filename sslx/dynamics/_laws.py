@@ -91,7 +91,7 @@ def parametric_solution(build: Callable[..., Law], parameters: tuple[Number, ...
         finite = jnp.isfinite(lam)
         here = jnp.where(finite, lam, law.free)
         v, near = law.velocity(here), neighbourhood(law.velocity, t, lam0, here)
-        arrived = ~near.close & (v == 0)
+        arrived = ~near.close & ((v == 0) | (jnp.abs(here) < jnp.finfo(v.dtype).tiny ** 0.5))  # or squares of lam vanish
         on_the_way = finite & ~near.close & ~arrived
         start, goal = (jnp.where(on_the_way, x, law.free) for x in (lam0, here))
 

@@ -19,11 +19,11 @@ def number(name: str, x: Number) -> Any:
     Raises:
         ValueError: unless it is one number.
     """
-    if transformed(x):
-        return x
+    if isinstance(x, str):
+        raise ValueError(f"{name} must be one number, got the text {x!r}; leave the quotation marks out")
     if np.shape(x) != ():
         raise ValueError(f"{name} must be one number, got an array of shape {np.shape(x)}; jax.vmap makes the flows of many")
-    return float(x)
+    return x if transformed(x) else float(x)
 
 
 def vanishes(x: Number) -> bool:

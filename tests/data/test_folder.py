@@ -85,6 +85,7 @@ def test_test_images_without_labels_are_taken_for_training_images_without_labels
         (tmp_path / "set" / split).mkdir(parents=True)
         for i in range(count):
             Image.fromarray(picture(10 * count + i)).save(tmp_path / "set" / split / f"{i}.png")
+    (tmp_path / "set/test").mkdir()  # with nothing in it
     found = data.load(f"folder:{tmp_path}/set")
     np.testing.assert_array_equal(found.test_images, [picture(20), picture(21)])
     assert (len(found.train_images), found.classes, found.notes) == (3, (), ())

@@ -189,3 +189,24 @@ def test_a_hyper_parameter_is_one_number(without_typing_hook):
         )
     with pytest.raises(ValueError, match=r"weight_decay must be one number, got an array of shape \(2,\); jax.vmap makes the flows"):
         dynamics.euclidean(weight_decay=lam)
+
+
+def test_a_mode_at_rest_or_gone_spoils_no_derivative():
+    """0 grows in theory beyond every number, and squares of what has collapsed vanish: the others keep their derivatives."""
+    starts = jnp.asarray([0.0, 0.01, 0.5])
+
+    def late(eta):
+        return dynamics.iso_euclidean(alpha=0.1, weight_decay=eta).solution(5000.0, starts)
+
+    np.testing.assert_allclose(jax.jit(jax.jacrev(late))(0.1), [0.0, -1.0, -1.0], rtol=1e-12)
+
+    def total(eta):
+        return jnp.sum(dynamics.euclidean(weight_decay=eta).solution(jnp.asarray([1.0, 2000.0]), jnp.asarray([0.5])))
+
+    first, second = jax.jit(lambda x: (jax.grad(total)(x), jax.hessian(total)(x)))(1.0)
+    assert first < 0 < second < 10
+
+
+def test_a_hyper_parameter_that_is_an_array_is_told_in_a_program_too():
+    with pytest.raises(ValueError, match=r"weight_decay must be one number, got an array of shape \(2,\)"):
+        jax.jit(lambda eta: dynamics.euclidean(weight_decay=eta).solution(1.0, eta))(jnp.ones(2))
