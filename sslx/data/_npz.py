@@ -16,15 +16,14 @@ def npz(request: Request) -> Dataset:
         DataError: the file is missing, damaged or without these arrays, or they do not fit.
     """
     path = Path(request.argument).expanduser()
-    arrays = read(path)
+    arrays, others = read(path)
     labelled = not arrays.keys().isdisjoint(("labels", "test_labels"))
     for name in ("images", "labels") if labelled else ("images",):
         if name not in arrays:
-            there = ", ".join(names_in(path)) or "none"
+            there = ", ".join([*arrays, *others]) or "none"
             raise DataError(f"{path} has no array {name!r} (but {there}); save it with np.savez(path, images=..., labels=...)")
     images, labels = split_of(path, "", arrays)
     classes = number_classes(f"{path}: labels", labels) if labelled else ()
-    others = [name for name in names_in(path) if name not in arrays]
     notes = (f"the arrays {', '.join(others)} of {path} are passed over",) if others else ()
     if "test_images" not in arrays:
         train, test = stratified_split(labels, classes)
@@ -40,11 +39,12 @@ def npz(request: Request) -> Dataset:
     return Dataset(request.name, images, labels, test_images, test_labels, classes, notes=notes)
 
 
-def read(path: Path) -> dict[str, np.ndarray]:
-    """All arrays of the archive that we know of."""
+def read(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
+    """All arrays of the archive that we know of, and the names of the others."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files if name in ("images", "labels", "test_images", "test_labels")}
+            known = {name: archive[name] for name in archive.files if name in ("images", "labels", "test_images", "test_labels")}
+            return known, [name for name in archive.files if name not in known]
     except FileNotFoundError:
         raise DataError(f"{path} does not exist; give an archive written by np.savez(path, images=..., labels=...)") from None
     except Exception as error:  # damaged bytes may raise anything
@@ -59,12 +59,6 @@ def split_of(path: Path, prefix: str, arrays: dict[str, np.ndarray]) -> tuple[np
     labels = labels_of(path, f"{prefix}labels", arrays)
     check_pair(path, f"{prefix}images", images, labels)
     return images, labels
-
-
-def names_in(path: Path) -> list[str]:
-    """All arrays of an archive that can be read."""
-    with np.load(path) as archive:
-        return archive.files
 
 
 def images_of(path: Path, name: str, arrays: dict[str, np.ndarray]) -> np.ndarray:

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from sslx.checks import check_square
 from sslx.dynamics._flow import EigenFlow, floating, positive_power
 from sslx.dynamics._laws import eigen_flow, hyperbolic, quadratic_bracket
-from sslx.dynamics._parameters import known_below, number, transformed, vanishes
+from sslx.dynamics._parameters import known_below, known_nonpositive, number, vanishes
 from sslx.typing import Number
 
 
@@ -188,7 +188,7 @@ def _conserved(kappa: Number, tau: Number, predictor_lr: Number, weight_decay: N
 def _check_parameters(noise: Number, weight_decay: Number, **positive: Number) -> Number:
     """The view variance 1 + noise^2, once the arguments are checked."""
     for name, value in positive.items():
-        if not transformed(value) and not number(name, value) > 0:
+        if known_nonpositive(number(name, value)):
             raise ValueError(f"{name} must be positive, got {value}; 1.0 is the default")
     if any(known_below(number(name, value), 0.0) for name, value in (("noise", noise), ("weight_decay", weight_decay))):
         raise ValueError(f"noise and weight_decay must be >= 0, got {noise} and {weight_decay}")

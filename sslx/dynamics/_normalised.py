@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 from sslx.dynamics._euclidean import Noise, view_variances
 from sslx.dynamics._flow import EigenFlow, floating, positive_power
 from sslx.dynamics._laws import cubic, eigen_flow, logistic, quadratic_bracket
-from sslx.dynamics._parameters import number, transformed
+from sslx.dynamics._parameters import known_nonpositive, number
 from sslx.typing import Number
 
 
@@ -63,7 +63,7 @@ def euclidean_ema_target(*, alpha: Number = 0.5, rate: Number = 1.0, noise: Nois
     Reference: derived for the target network of BYOL in the setting of Halvagal, Laborieux, Zenke (2023), arXiv 2212.04858.
     """
     kappa, _ = view_variances(alpha, noise, weight_decay)
-    if not transformed(rate) and not number("rate", rate) > 0:
+    if known_nonpositive(number("rate", rate)):
         raise ValueError(f"rate must be positive, got {rate}; a large one is a target that is the online network")
 
     fixed = quadratic_bracket(1.0, 1 / (2 * kappa), weight_decay / kappa).fixed

@@ -31,6 +31,11 @@ def vanishes(x: Number) -> bool:
     return not transformed(x) and bool(x == 0)
 
 
+def known_nonpositive(x: Number) -> bool:
+    """Whether it is known not to be above 0."""
+    return not transformed(x) and not bool(x > 0)
+
+
 def known_below(x: Number, low: float) -> bool:
     """Whether it is known to be below `low`, or no number."""
     return not transformed(x) and not bool(x >= low)

@@ -177,6 +177,7 @@ def test_blow_up_happens_when_it_should():
         (lambda: dynamics.iso_euclidean(noise=(0.1, -0.1)), "noise must be two standard deviations >= 0"),
         (lambda: dynamics.euclidean(weight_decay=-1.0), "weight_decay must be >= 0, got -1.0"),
         (lambda: dynamics.euclidean_ema_target(rate=0.0), "rate must be positive"),
+        (lambda: dynamics.euclidean_ema_target(rate=np.ones(2)), "rate must be one number"),  # pyright: ignore
         (lambda: dynamics.escape_time(dynamics.cosine(), jnp.ones(2)), "flow has no closed time law"),
         (lambda: dynamics.collapse_threshold(dynamics.cosine()), "flow has no collapse threshold"),
         (lambda: dynamics.cosine(nodes=1), "nodes must be at least 2, got 1"),
