@@ -77,6 +77,25 @@ class Diagnose:
 
 
 @dataclasses.dataclass(frozen=True)
+class Compare:
+    """Compare finished runs: a row for each setting, with mean and standard deviation over its seeds."""
+
+    runs: Annotated[tuple[str, ...], tyro.conf.Positional]
+    """Run folders, or folders of runs."""
+    out: str | None = None
+    """Folder for a figure of the course of training; by default none is drawn."""
+    json: bool = False
+    """Print everything as one JSON object."""
+
+    def __call__(self) -> None:
+        """Run it."""
+        from sslx import comparison
+
+        result = comparison.compare(self.runs, out=self.out)
+        console.print_result(result, comparison.describe(result), self.json)
+
+
+@dataclasses.dataclass(frozen=True)
 class List:
     """List the names that the other commands take."""
 
@@ -95,7 +114,7 @@ class List:
         console.print_result(names, "\n".join(names), self.json)
 
 
-COMMANDS = {"pretrain": Pretrain, "evaluate": Evaluate, "diagnose": Diagnose, "list": List}
+COMMANDS = {"pretrain": Pretrain, "evaluate": Evaluate, "diagnose": Diagnose, "compare": Compare, "list": List}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -15,7 +15,7 @@ from sslx.augment import RECIPES, make_views
 from sslx.config import Config
 from sslx.data import DataError, Dataset
 from sslx.evaluate._arrays import as_floats, as_labels
-from sslx.folder import FolderError, RunFolder, losses_of, read_lines
+from sslx.folder import RunFolder, losses_of, read_lines, write_figure
 from sslx.pixels import unit_interval
 from sslx.run import load_run
 from sslx.train import TrainState
@@ -61,11 +61,7 @@ def diagnose(source: str | Path, *, out: str | Path | None = None) -> dict[str, 
         raise DataError(f"{source}: {error}") from None
     figure = Path(out if out is not None else "." if is_file else source) / f"{source.stem}-diagnosis.png"
     drawn = plotting.diagnosis(record["verdict"], record["spectrum"], record["efficiency"], record["modes"])
-    try:
-        figure.parent.mkdir(parents=True, exist_ok=True)
-        figure.write_bytes(plotting.to_png(drawn))
-    except OSError as error:
-        raise FolderError(f"cannot write {figure} ({error.strerror}); choose another --out") from None
+    write_figure(figure, plotting.to_png(drawn))
     return {"source": str(source), **jsonable(record), "figure": str(figure)}
 
 

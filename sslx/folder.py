@@ -153,6 +153,15 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(json.dumps(value, indent=2) + "\n")
 
 
+def write_figure(path: Path, png: bytes) -> None:
+    """Write a picture, into a folder that is made if need be."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png)
+    except OSError as error:
+        raise FolderError(f"cannot write {path} ({error.strerror}); choose another --out") from None
+
+
 def append_lines(path: Path, records: Iterable[dict[str, Any]]) -> None:
     """Append one JSON line per record."""
     try:

@@ -95,7 +95,7 @@ def begun(path: Path) -> bool:
 
 
 def spread(values: Sequence[Any]) -> dict[str, Any]:
-    """Mean and standard deviation, entry by entry where the values are tables."""
+    """Mean and standard deviation (None of one value), entry by entry where the values are tables."""
     if isinstance(values[0], dict):
         return {key: spread([value[key] for value in values]) for key in values[0]}
-    return {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1))}
+    return {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1)) if len(values) > 1 else None}

@@ -20,9 +20,9 @@ ROOT = Path(__file__).parent.parent
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("", "Expected one of {pretrain, evaluate, diagnose, list}"),
+        ("", "Expected one of {pretrain, evaluate, diagnose, compare, list}"),
         ("pretain --steps 3", "there is no command 'pretain'; did you mean pretrain"),
-        ("probe", "there is no command 'probe'; choose one of pretrain, evaluate, diagnose, list"),
+        ("probe", "there is no command 'probe'; choose one of pretrain, evaluate, diagnose, compare, list"),
         ("--steps 3", "Unrecognized"),
         ("pretrain --stps 3", "Unrecognized options: --stps"),
         ("pretrain --steps three", "--steps.*three"),

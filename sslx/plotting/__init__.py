@@ -8,4 +8,5 @@ from sslx.plotting._training import (
     loss_terms as loss_terms,
     spectrum as spectrum,
     validation_accuracy as validation_accuracy,
+    validation_curves as validation_curves,
 )

@@ -1,11 +1,12 @@
 """How a run went: loss, its terms, learning rate, validation accuracy and the spectrum of the embedding."""
 
+import textwrap
 from typing import Any
 
 import numpy as np
 
 from sslx.folder import losses_of
-from sslx.plotting._style import figure
+from sslx.plotting._style import COLOURS, figure
 
 Records = list[dict[str, Any]]
 
@@ -45,6 +46,23 @@ def validation_accuracy(validation: Records) -> Any:
         ax.plot([r["step"] for r in validation], [100 * r["online_accuracy"] for r in validation], marker="s", markersize=3)
         ax.legend(("kNN", "online probe"), fontsize=7, frameon=False)
     ax.set(xlabel="step", ylabel="accuracy on validation images (%)")
+    return fig
+
+
+def validation_curves(runs: dict[str, list[Records]]) -> Any:
+    """Accuracy of nearest neighbours on the validation images against the step, a colour for each name and a line for each of its runs;
+    RankMe where one of them has no labels."""
+    names = [textwrap.fill(name, 88) for name in runs]
+    fig, ax = figure(width=5.0, height=2.6 + 0.15 * sum(name.count("\n") + 1 for name in names))
+    records = [record for lines in runs.values() for line in lines for record in line]
+    labelled = all("validation_accuracy" in record for record in records)
+    score, scale, ylabel = ("validation_accuracy", 100, "kNN on validation images (%)") if labelled else ("rankme", 1, "RankMe")
+    for i, lines in enumerate(runs.values()):
+        for j, line in enumerate(lines):
+            style = {"color": COLOURS[i % len(COLOURS)], "label": None if j else names[i]}
+            ax.plot([record["step"] for record in line], [scale * record[score] for record in line], marker="o", markersize=2, **style)
+    ax.set(xlabel="step", ylabel=ylabel)
+    fig.legend(loc="outside lower left", fontsize=7, frameon=False)
     return fig
 
 

@@ -55,3 +55,15 @@ def test_images_without_a_class_are_on_the_map():
     figure = plotting.feature_map(np.zeros((1, 4), np.float32), np.full(1, -1, np.int32), ())
     assert [len(points.get_offsets()) for points in figure.axes[0].collections] == [1]
     assert figure.axes[0].get_legend() is None
+
+
+def test_a_colour_for_each_name_and_a_line_for_each_of_its_runs():
+    figure = plotting.validation_curves({"a": [VALIDATION, VALIDATION[:1]], "b": [VALIDATION]})
+    one, two, other = figure.axes[0].lines
+    np.testing.assert_allclose(two.get_xydata(), [(20, 20)])
+    assert one.get_color() == two.get_color() != other.get_color()
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
+    unlabelled = [{"step": 20, "rankme": 3.5}]
+    with_rankme = [{"rankme": 2.0, **record} for record in VALIDATION]
+    mixed = plotting.validation_curves({"a": [with_rankme], "b": [unlabelled]}).axes[0].lines
+    assert [list(line.get_ydata()) for line in mixed] == [[2.0, 2.0], [3.5]]

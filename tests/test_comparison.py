@@ -1,0 +1,117 @@
+"""Runs are compared by their settings, over their seeds; what is not compared is named."""
+
+import json
+
+import numpy as np
+import pytest
+
+from sslx import cli, comparison, folder
+from sslx.presets import preset
+
+LABELS = {"knn_accuracy": 0.9, "linear_accuracy": 0.8, "few_label_accuracy": {"2": 0.5, "10": 0.7}}
+
+
+@pytest.fixture
+def finished(tmp_path):
+    """Writes the folder of a finished run."""
+
+    def write(name, knn=None, *, rankme=5.0, base="digits-vicreg", **changes):
+        config = preset(base, **changes)
+        run = folder.create(tmp_path / name, config)
+        scores = {} if knn is None else {**LABELS, "knn_accuracy": knn}
+        what = {"preset": base, "method": config.method, "dataset": config.dataset, "seed": config.seed, "steps": 800, "run": "moved away"}
+        summary = {**what, **scores, "rankme": rankme, "efficiency": 0.25, "baselines": {}, "device": "", "seconds": 1.0}
+        folder.write_json(run.summary, summary)
+        monitored = {} if knn is None else {"validation_accuracy": knn}
+        folder.append_lines(run.validation, [{"step": step, "rankme": rankme, **monitored} for step in (400, 800)])
+        return str(run.path)
+
+    return write
+
+
+def test_runs_that_differ_in_the_seed_are_one_row(finished, tmp_path):
+    runs = [finished(f"all/seeds/seed{seed}", knn, seed=seed, rankme=seed) for seed, knn in ((2, 0.5), (10, 0.8))]
+    single = finished("all/single", 0.6, seed=1, data_dir="elsewhere")
+    other = finished("all/zz", 0.4, learning_rate=0.5)
+    rows = comparison.compare([tmp_path / "all"])["rows"]
+    assert [row["runs"] for row in rows] == [[single, *runs], [other]]
+    assert rows[0]["seeds"] == [1, 2, 10]
+    assert rows[0]["knn_accuracy"] == {"mean": pytest.approx(1.9 / 3), "std": pytest.approx(np.std([0.5, 0.6, 0.8], ddof=1))}
+    assert rows[0]["few_label_accuracy"]["10"]["mean"] == pytest.approx(0.7)
+    assert rows[1]["rankme"] == {"mean": 5.0, "std": None}
+    assert [row["settings"] for row in rows] == [{"learning_rate": 8e-3}, {"learning_rate": 0.5}]
+
+
+def test_a_row_is_named_by_its_preset_and_what_is_not_the_presets(finished, tmp_path):
+    finished("a", 0.5)
+    finished("b", 0.5, hyper={"std_coeff": 3.0}, batch_size=64)
+    finished("c", base="digits-isoloss", dataset="npz:images.npz", rankme=7.0)
+    head, _, *lines = comparison.describe(comparison.compare([tmp_path])).splitlines()
+    titles = ["", "seeds", "kNN", "linear probe", "RankMe", "efficiency", "2 labels per class", "10 labels per class", "runs"]
+    assert words(head) == titles
+    assert [words(line) for line in lines] == [
+        ["digits-vicreg", "1", "50.0", "80.0", "5.0", "0.250", "50.0", "70.0", str(tmp_path / "a")],
+        ["digits-vicreg, batch_size 64, std_coeff 3.0", "1", "50.0", "80.0", "5.0", "0.250", "50.0", "70.0", str(tmp_path / "b")],
+        ["digits-isoloss, dataset npz:images.npz", "1", "", "", "7.0", "0.250", "", "", str(tmp_path / "c")],
+    ]
+    assert len({len(line) for line in (head, *lines)}) == 1
+
+
+def words(line):
+    return [word.strip() for word in line.split("|")[1:-1]]
+
+
+def test_what_is_passed_over_is_named(finished, tmp_path):
+    first, second = finished("first", 0.5), finished("second", 0.7)
+    stopped = folder.create(tmp_path / "stopped", preset("digits-byol")).path
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged/config.json").write_text("{")
+    result = comparison.compare([tmp_path, first, second, first])
+    assert [row["runs"] for row in result["rows"]] == [[second]]
+    passed = result["passed_over"]
+    assert passed.keys() == {first, str(stopped), str(tmp_path / "damaged")}
+    assert passed[first] == f"{second} has its settings and its seed"
+    assert "has not ended" in passed[str(stopped)]
+    assert "cannot be read" in passed[str(tmp_path / "damaged")]
+    assert f"passed over {first}: {second} has" in comparison.describe(result)
+
+
+def test_a_preset_that_is_not_known_here_is_told_by_method_and_data(finished, tmp_path):
+    finished("a", 0.5)
+    config = tmp_path / "a/config.json"
+    config.write_text(config.read_text().replace("digits-vicreg", "mine"))
+    summary = tmp_path / "a/summary.json"
+    summary.write_text(summary.read_text().replace("digits-vicreg", "mine"))
+    assert "| vicreg on digits |" in comparison.describe(comparison.compare([tmp_path]))
+
+
+def test_the_course_of_training_is_drawn(finished, tmp_path):
+    finished("a", 0.5)
+    result = comparison.compare([tmp_path], out=tmp_path / "new/figures")
+    assert (tmp_path / "new/figures/comparison.png").read_bytes().startswith(b"\x89PNG")
+    assert result["figure"] == str(tmp_path / "new/figures/comparison.png")
+
+
+@pytest.mark.usefixtures("without_typing_hook")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("", "there is no finished run to compare; name run folders, or folders of runs"),
+        ("stopped", "there is no finished run to compare; stopped: it has not ended; go on with sslx pretrain --resume --out"),
+        ("nowhere", "nowhere is not a run folder"),
+        ("done --out done/config.json", "cannot write done/config.json/comparison.png"),
+    ],
+)
+def test_a_mistake_is_one_line(arguments, message, finished, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    folder.create("stopped", preset("digits-vicreg"))
+    finished("done", 0.5)
+    assert cli.main(["compare", *arguments.split()]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert message in err
+
+
+def test_the_command_prints_json(finished, capsys):
+    assert cli.main(["compare", finished("a", 0.5), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"][0]["knn_accuracy"]["mean"] == 0.5
