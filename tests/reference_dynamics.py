@@ -64,7 +64,12 @@ def relative_error(velocity, t, lam0, lam):
     with mpmath.workdps(30):
         low, high = mpmath.log(mpmath.mpf(lam0)), mpmath.log(mpmath.mpf(lam))
         pieces = mpmath.linspace(low, high, int(abs(high - low) / 2) + 2)
-        elapsed = mpmath.quad(lambda u: mpmath.exp(u) / velocity(mpmath.exp(u)), pieces)
+
+        def integrand(u):
+            x = mpmath.exp(u)
+            return x / velocity(x)
+
+        elapsed = mpmath.quad(integrand, pieces)
         return abs(float((mpmath.mpf(t) - elapsed) * velocity(mpmath.mpf(lam)) / mpmath.mpf(lam)))
 
 

@@ -74,8 +74,12 @@ def derivative(velocity, by_parameter, value, start, end):
     with mpmath.workdps(30):
         theta, low, high = mpmath.mpf(value), mpmath.log(mpmath.mpf(start)), mpmath.log(mpmath.mpf(end))
         pieces = mpmath.linspace(low, high, int(4 * abs(high - low)) + 2)
-        total = mpmath.quad(lambda u: mpmath.exp(u) * by_parameter(mpmath.exp(u), theta) / velocity(mpmath.exp(u), theta) ** 2, pieces)
-        return float(total * velocity(mpmath.mpf(end), theta))
+
+        def integrand(u):
+            x = mpmath.exp(u)
+            return x * by_parameter(x, theta) / velocity(x, theta) ** 2
+
+        return float(mpmath.quad(integrand, pieces, method="gauss-legendre") * velocity(mpmath.mpf(end), theta))
 
 
 @pytest.mark.parametrize("name", FAMILIES)
