@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jaxtyping import Bool, Float
 
-from sslx.checks import check_count, check_matrix, check_square
+from sslx.checks import check_count, check_matrix, check_positive, check_square
 from sslx.collectives import all_gather_if, map_rows, pmean_if, row_indices
 from sslx.linalg import logdet_shifted, rounding_level, symmetrise
 from sslx.moments import at_least_float32, centre, global_count, second_moment
@@ -108,12 +108,13 @@ def pairwise_entropy_isotropic(
         The bound in nats, [].
 
     Raises:
-        ValueError: unless `z` has shape [N, d].
+        ValueError: unless `z` has shape [N, d] and the variance is above 0.
         TypeError: unless `z` is a floating-point array.
 
     Reference: Kolchinsky and Tracey, "Estimating Mixture Entropy with Pairwise Distances", 2017, Entropy 19(7):361, arXiv 1706.02419.
     """
     check_matrix("z", z)
+    check_positive("variance", variance)
     here = centre(z, axis_name=axis_name)  # distances do not see the mean, rounding does
     everywhere = all_gather_if(here, axis_name)
 

@@ -76,7 +76,10 @@ def check_labels(where: str, labels: np.ndarray, classes: int, *, lowest: int = 
     if low < lowest or high >= classes:
         raise DataError(f"{where} has labels from {low} to {high}, wanted {lowest} to {classes - 1}; correct the labels")
     if len(np.unique(labels[labels >= 0])) < 2:
-        raise DataError(f"{where} holds labels of less than two classes; at least two are wanted to evaluate the features")
+        raise DataError(
+            f"{where} holds labels of less than two classes; at least two are wanted to evaluate the features "
+            "(an npz or a folder of images alone is trained on without evaluation)"
+        )
 
 
 def number_classes(where: str, labels: np.ndarray) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jaxtyping import Float
 
-from sslx.checks import check_pair, check_square
+from sslx.checks import check_pair, check_range, check_square
 from sslx.geometry._unit import standardise
 from sslx.linalg import rounding_share, safe_norm, safe_sqrt, symmetrise
 from sslx.moments import at_least_float32, second_moment
@@ -106,11 +106,12 @@ def augmentation_fisher(z_a: Embedding, z_b: Embedding, *, ridge: float = 0.0, a
         the Fisher information [d, d], per squared standard deviation of the features.
 
     Raises:
-        ValueError, TypeError: unless z_a and z_b are floating-point of one shape [N, d].
+        ValueError, TypeError: unless z_a and z_b are floating-point of one shape [N, d], and the ridge is not negative.
 
     Reference: Zhang (2025), arXiv:2510.10980 (C and the average Fisher information, linked through the augmentation noise).
     """
     check_pair("z_a", z_a, "z_b", z_b, min_rows=2)
+    check_range("ridge", ridge)
     difference = standardise(z_a, axis_name=axis_name) - standardise(z_b, axis_name=axis_name)
     noise = second_moment(difference, axis_name=axis_name) / 2
     noise += ridge * jnp.eye(noise.shape[0], dtype=noise.dtype)
@@ -134,11 +135,12 @@ def predictive_fisher(z_a: Embedding, z_b: Embedding, *, ridge: float = 0.0, axi
         the Fisher information [d, d].
 
     Raises:
-        ValueError, TypeError: unless z_a and z_b are floating-point of one shape [N, d].
+        ValueError, TypeError: unless z_a and z_b are floating-point of one shape [N, d], and the ridge is not negative.
 
     Reference: Zhang (2025), arXiv:2510.10980, with the Gaussian conditional p(t | z) taken from the second moments.
     """
     check_pair("z_a", z_a, "z_b", z_b, min_rows=2)
+    check_range("ridge", ridge)
     a, b = standardise(z_a, axis_name=axis_name), standardise(z_b, axis_name=axis_name)
     c = second_moment(a, b, axis_name=axis_name)
     r_a, r_b = second_moment(a, axis_name=axis_name), second_moment(b, axis_name=axis_name)

@@ -9,7 +9,7 @@ from jax import Array
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Float
 
-from sslx.checks import check_floating
+from sslx.checks import check_floating, check_range
 from sslx.geometry._effective_dimension import shannon_entropy
 from sslx.geometry._unit import in_own_unit, unit_of
 from sslx.linalg import safe_shift
@@ -36,13 +36,15 @@ def lidar(z: Float[Array, "images views d"], *, delta: float = 1e-4, eps: float 
         LiDAR, [], from 1 to d up to eps (eps^(-d eps), about 1, when all images have one mean).
 
     Raises:
-        ValueError, TypeError: for another shape or dtype.
+        ValueError, TypeError: for another shape or dtype, or a negative delta or eps.
 
     Reference: Thilak et al. (2024), arXiv:2312.04000.
     """
     check_floating("z", z)
     if z.ndim != 3 or z.shape[0] < 2 or z.shape[1] < 2 or z.shape[2] < 1:
         raise ValueError(f"z must have shape [images >= 2, views >= 2, d], got {z.shape}; put the views of an image on axis 1")
+    check_range("delta", delta)
+    check_range("eps", eps)
     z = at_least_float32(z)
     means = jnp.mean(z, axis=1)
     residuals = (z - means[:, None]).reshape(-1, z.shape[2])

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from sslx.checks import check_count, check_matrix
+from sslx.checks import check_count, check_matrix, check_range
 from sslx.geometry._effective_dimension import effective_dimension, shannon_entropy
 from sslx.geometry._lidar import array_module, lidar_from_scatter
 from sslx.geometry._neighbourhood import self_cluster_from_moment
@@ -150,6 +150,8 @@ def lidar_from_moments(between: Moments, within: Moments, *, delta: float = 1e-4
     """`lidar`, [], from the moments of the image means and those of the residuals z_ij - mu_i (all views of an image in one batch)."""
     _check_rows(between, minimum=1)
     _check_rows(within, minimum=1)
+    check_range("delta", delta)
+    check_range("eps", eps)
     return lidar_from_scatter(between.scatter / between.count, within.scatter / within.count, delta=delta, eps=eps)
 
 

@@ -112,5 +112,8 @@ def test_bad_input(without_typing_hook):
         geometry.barlow_twins_efficiency(jnp.ones((4, 3)), jnp.ones((4, 2)))
     with pytest.raises(ValueError, match=r"z_a must have at least 2 rows .*got shape \(1, 3\)"):
         geometry.augmentation_fisher(jnp.ones((1, 3)), jnp.ones((1, 3)))
+    for fisher in (geometry.augmentation_fisher, geometry.predictive_fisher):
+        with pytest.raises(ValueError, match=r"ridge must be at least 0, got -1"):
+            fisher(jnp.ones((4, 3)), jnp.ones((4, 3)), ridge=-1)
     with pytest.raises(ValueError, match=r"cross_correlation must have shape \[d, d\], got \(3, 2\)"):
         geometry.efficiency_bound(jnp.ones((3, 2)))

@@ -72,6 +72,11 @@ def test_nan_stays_nan():
 
 
 def test_bad_input(without_typing_hook):
+    for option in ("delta", "eps"):
+        with pytest.raises(ValueError, match=f"{option} must be at least 0, got -1"):
+            geometry.lidar(jnp.ones((3, 2, 4)), **{option: -1})
+        with pytest.raises(ValueError, match=f"{option} must be at least 0, got -1"):
+            geometry.lidar_from_moments(*[geometry.update_moments(geometry.init_host_moments(4), np.ones((3, 4)))] * 2, **{option: -1})
     with pytest.raises(ValueError, match=r"z must have shape \[images >= 2, views >= 2, d\], got \(6, 4\)"):
         geometry.lidar(jnp.ones((6, 4)))
     with pytest.raises(ValueError, match=r"z must have shape \[images >= 2, views >= 2, d\], got \(6, 4, 0\)"):
