@@ -29,9 +29,9 @@ def compare(paths: Sequence[str | Path], *, out: str | Path | None = None) -> di
         out: folder for the figure, made if need be; None draws none.
 
     Returns:
-        JSON values: "rows" of {"runs", "seeds", "settings" in which the rows differ, and {"mean", "std"} of every score, with None for the
-        standard deviation over one seed}; "passed_over", {run folder: why}, in which of two runs of one seed and one setting the former
-        is; with `out` the path of the "figure".
+        JSON values. "rows": for each setting its "runs", "seeds", "preset", "method", "dataset", the "settings" in which the rows differ,
+        and {"mean", "std"} of every score (std is None over one seed). "passed_over": {run folder: why}; of two runs with one setting and
+        one seed it is the former. "figure": its path, with `out`.
 
     Raises:
         FolderError: there is no finished run, or the figure cannot be written.
@@ -75,7 +75,7 @@ def grouped(runs: Sequence[RunFolder]) -> tuple[dict[str, dict[int, dict[str, An
         group = groups.setdefault(json.dumps(settings_of(config)), {})
         if former := group.pop(config.seed, None):
             passed_over[former["run"]] = f"{run.path} has its settings and its seed"
-        group[config.seed] = {**summary, "run": str(run.path)}
+        group[config.seed] = {**summary, "preset": config.preset, "seed": config.seed, "run": str(run.path)}
     return groups, passed_over
 
 
