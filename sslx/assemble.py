@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from flax import linen as nn
 from flax.errors import ScopeParamShapeError
 from jax import Array
 
@@ -16,10 +17,14 @@ from sslx import data, evaluate, parallel
 from sslx.augment import COLOURED, RECIPES, make_views
 from sslx.config import Config, ConfigError
 from sslx.data import Dataset
+from sslx.folder import NOT_LOSSES
 from sslx.methods import HeadSize, Method, Online
 from sslx.models import Head, encoder
 from sslx.train import Network, TrainState, create_state, init_probe
 from sslx.typing import AxisName
+
+MOST_STEPS = 2**31  # they are counted in 32 bits
+RECORDED = ("loss", "spectrum", *NOT_LOSSES)
 
 
 class Parts(NamedTuple):
@@ -45,8 +50,8 @@ def assemble(config: Config, progress: data.Progress | None = None) -> Parts:
     """Read the data (telling `progress` how many images are decoded) and build method, optimiser and placement.
 
     Raises:
-        ConfigError: the batch does not fit the data, the devices or the method, the views do not fit the images or the method, or the
-            method learns from labels and there are none.
+        ConfigError: the batch does not fit the data, the devices or the method, the views do not fit the images or the method, the steps
+            are too many, or the method learns from labels and there are none.
         DataError: the data set cannot be read.
     """
     method, dataset = config.build_method(), data.load(config.dataset, data_dir=config.data_dir, progress=progress)
@@ -63,6 +68,8 @@ def assemble(config: Config, progress: data.Progress | None = None) -> Parts:
         raise ConfigError(str(error)) from None
     rehearse(config, method, inputs_of(dataset))
     steps = config.steps or (config.epochs or 0) * (count // config.batch_size)
+    if steps >= MOST_STEPS:
+        raise ConfigError(f"a run has less than {MOST_STEPS} steps, got {steps}; take fewer steps or epochs")
     schedule, optimizer = config.build_optimizer(steps)
     return Parts(
         dataset=dataset,
@@ -97,7 +104,9 @@ def rehearse(config: Config, method: Method, inputs: Inputs) -> None:
     try:
         views = jax.eval_shape(partial(make_views, views=RECIPES[config.views]), key, image, rows)
         z, state = shaped(len(views), n, width), jax.eval_shape(lambda: method.init_state(width))
-        jax.eval_shape(lambda z, state, step: method.loss(Online(z, z), z, state, key, step, None), z, state, shaped(dtype=jnp.int32))
+        step = shaped(dtype=jnp.int32)
+        loss, terms, after = jax.eval_shape(lambda z, state, step: method.loss(Online(z, z), z, state, key, step, None), z, state, step)
+        check_given(loss, terms, state, after)
     except (TypeError, ValueError) as error:
         reason = textwrap.shorten(str(error) or type(error).__name__, 300)
         raise ConfigError(f"{config.method} with views {config.views} cannot be trained: {reason}") from error
@@ -110,6 +119,18 @@ def rehearse(config: Config, method: Method, inputs: Inputs) -> None:
             f"model {config.model} wants images of one size: those of {config.dataset} are {inputs.image_shape}, views {config.views} make "
             f"{view.shape[1:]}; choose another model"
         ) from None
+
+
+def check_given(loss: Any, terms: Any, before: Any, after: Any) -> None:
+    """Raise ValueError unless this is what the step wants of a method, a `sslx.methods.MethodLoss`, as far as shapes and types say."""
+    named = terms._asdict() if hasattr(terms, "_asdict") else {"": terms}
+    if any(getattr(x, "shape", None) != () for x in (loss, *named.values())) or not jnp.issubdtype(loss.dtype, jnp.floating):
+        raise ValueError("the loss must be a floating-point number and its terms a NamedTuple of numbers")
+    if taken := [name for name in named if name in RECORDED]:
+        raise ValueError(f"a term of the loss is called {taken[0]}, which metrics.jsonl has already; give it another name")
+    was, becomes = (jax.tree.map(lambda x: f"{x.dtype}{list(x.shape)}", state) for state in (before, after))
+    if was != becomes:
+        raise ValueError(f"its state must keep structure, shapes and types, but {was} becomes {becomes}")
 
 
 def shaped(*shape: int, dtype: Any = jnp.float32) -> jax.ShapeDtypeStruct:
@@ -173,15 +194,20 @@ def variables_of(state: TrainState, part: str = "encoder") -> dict[str, Any]:
     return jax.device_put(parallel.host({"params": state.params[part], "batch_stats": state.batch_stats.get(part, {})}))
 
 
-@cache
 def frozen_encoder(model: str) -> Callable[..., Array]:
-    """The encoder of that name in inference mode, `(variables, images) -> features`, jitted; always the same, to be compiled once."""
+    """The encoder that has this name in inference mode, `(variables, images) -> features`, jitted; one for each, to be compiled once."""
+    return frozen(model, encoder(model))
+
+
+@cache
+def frozen(model: str, network: nn.Module) -> Callable[..., Array]:
+    """`frozen_encoder` of this network, which `model` is the name of."""
 
     def apply(variables: dict[str, Any], images: Array) -> Array:
         if images.ndim != 4:
             raise ValueError(f"images must have shape [N, H, W, C], got {images.shape}; give one image as images[None]")
         try:
-            return encoder(model).apply(variables, images, train=False)  # pyright: ignore[reportReturnType]  # without mutable collections
+            return network.apply(variables, images, train=False)  # pyright: ignore[reportReturnType]  # without mutable collections
         except ScopeParamShapeError:
             raise ValueError(
                 f"images of {images.shape[1:]} do not fit this {model}, trained on other ones; give them the size and channels of those"

@@ -8,7 +8,7 @@ from typing import Any
 
 from sslx import plotting
 from sslx.config import Config
-from sslx.folder import FolderError, RunFolder, no_run, read_lines, write_figure
+from sslx.folder import FolderError, RunFolder, jsonable, no_run, read_lines, write_figure
 from sslx.presets import PRESETS
 from sslx.seeds import AVERAGED, spread
 
@@ -30,8 +30,8 @@ def compare(paths: Sequence[str | Path], *, out: str | Path | None = None) -> di
 
     Returns:
         JSON values. "rows": for each setting its "runs", "seeds", "preset", "method", "dataset", the "settings" in which the rows differ,
-        and {"mean", "std"} of every score (std is None over one seed). "passed_over": {run folder: why}; of two runs with one setting and
-        one seed it is the former. "figure": its path, with `out`.
+        and {"mean", "std"} of every score, None where it is no number, as the deviation over one seed. "passed_over": {run folder: why};
+        of two runs with one setting and one seed it is the former. "figure": its path, with `out`.
 
     Raises:
         FolderError: there is no finished run, or the figure cannot be written.
@@ -42,7 +42,7 @@ def compare(paths: Sequence[str | Path], *, out: str | Path | None = None) -> di
         raise FolderError(f"there is no finished run to compare; {reasons or 'name run folders, or folders of runs'}")
     settings = [json.loads(key) for key in groups]
     rows = [row(list(each.values()), differing(mine, settings)) for mine, each in zip(settings, groups.values(), strict=True)]
-    result = {"rows": rows, "passed_over": passed_over}
+    result = {"rows": jsonable(rows), "passed_over": passed_over}
     if out is not None:
         figure = Path(out) / "comparison.png"
         curves = {label(each): [read_lines(RunFolder(Path(run)).validation) for run in each["runs"]] for each in rows}
@@ -69,6 +69,9 @@ def grouped(runs: Sequence[RunFolder]) -> tuple[dict[str, dict[int, dict[str, An
         except ValueError as error:
             passed_over[str(run.path)] = str(error)
             continue
+        if summary is not None and not all(is_score(summary[name]) for name in AVERAGED if name in summary):
+            passed_over[str(run.path)] = f"{run.summary} is damaged; delete it and go on with sslx pretrain --resume --out and this folder"
+            continue
         if summary is None:
             passed_over[str(run.path)] = "it has not ended; go on with sslx pretrain --resume --out and this folder"
             continue
@@ -77,6 +80,11 @@ def grouped(runs: Sequence[RunFolder]) -> tuple[dict[str, dict[int, dict[str, An
             passed_over[former["run"]] = f"{run.path} has its settings and its seed"
         group[config.seed] = {**summary, "preset": config.preset, "seed": config.seed, "run": str(run.path)}
     return groups, passed_over
+
+
+def is_score(value: Any) -> bool:
+    """Whether this is a number, or a table of such."""
+    return all(map(is_score, value.values())) if isinstance(value, dict) else isinstance(value, int | float)
 
 
 def settings_of(config: Config) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from sslx.augment import RECIPES, make_views
 from sslx.config import Config
 from sslx.data import DataError, Dataset
 from sslx.evaluate._arrays import as_floats, as_labels
-from sslx.folder import RunFolder, losses_of, read_lines, write_figure
+from sslx.folder import RunFolder, jsonable, losses_of, read_lines, write_figure
 from sslx.pixels import unit_interval
 from sslx.run import load_run
 from sslx.train import TrainState
@@ -168,15 +168,6 @@ def last_terms(path: Path) -> dict[str, float] | None:
     """The loss and its terms at the last logged step."""
     records = read_lines(RunFolder(path).metrics)
     return losses_of(records[-1]) if records else None
-
-
-def jsonable(value: Any) -> Any:
-    """Arrays as lists, and numbers that JSON does not know as None."""
-    if isinstance(value, dict):
-        return {name: jsonable(x) for name, x in value.items()}
-    if isinstance(value, np.ndarray):
-        return [jsonable(x) for x in value.tolist()]
-    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def describe(record: dict[str, Any]) -> str:

@@ -86,7 +86,7 @@ def training_data(parts: Parts) -> tuple[Any, np.ndarray]:
     """
     dataset, split = parts.dataset, parts.split
     if parts.method.target == "labels":
-        return dataset.train_images[split.kept], dataset.train_labels[split.kept]
+        return data.Chosen(dataset.train_images, split.kept), dataset.train_labels[split.kept]
     labels = dataset.train_labels.copy()
     labels[split.held] = -1
     images = all_images(dataset)

@@ -75,7 +75,7 @@ class Recorder:
         features = evaluate.extract(frozen_encoder(self.config.model), variables_of(state), self.images)
         z = evaluate.extract(self.project, variables_of(state, "projector"), features)
         record = {"step": step, **evaluate.monitor(features, z, self.labels, held)}
-        if state.probe:
+        if state.probe and held:
             record["online_accuracy"] = probe_accuracy(state.probe, features[:held], self.labels[:held])
         folders.append_lines(self.run.validation, [record])
         self.watch("validation", record)

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sslx.config import Config
 
 SPEED = (
@@ -145,6 +147,17 @@ def cannot_write(path: Path, error: OSError) -> FolderError:
     """The one line for a full disk or a missing permission."""
     reason = error.strerror or error
     return FolderError(f"cannot write {path} ({reason}); make room there (--resume then goes on with a run) or choose another place")
+
+
+def jsonable(value: Any) -> Any:
+    """Arrays as lists, and numbers that JSON does not know as None."""
+    if isinstance(value, dict):
+        return {name: jsonable(x) for name, x in value.items()}
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, list):
+        return [jsonable(x) for x in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def write_json(path: Path, value: Any) -> None:

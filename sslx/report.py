@@ -35,10 +35,11 @@ def render(
         labels: their classes.
         classes: names of the classes, () without labels.
     """
+    validated = all("validation_accuracy" in record for record in validation)
     figures = {
         "Loss": plotting.loss_terms(metrics),
         "Learning rate": plotting.learning_rate(metrics),
-        **({"Validation accuracy": plotting.validation_accuracy(validation)} if classes else {}),
+        **({"Validation accuracy": plotting.validation_accuracy(validation)} if validated else {}),
         "Spectrum of the embedding over training": plotting.spectrum(validation),
         "Images and their views": plotting.view_examples(views),
         "Features of the test images": plotting.feature_map(features, labels, classes),

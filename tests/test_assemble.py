@@ -1,8 +1,9 @@
 """What does not fit together is told before anything is written, and an epoch is all that is trained on."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
@@ -104,6 +105,64 @@ def test_an_error_without_words_is_named(monkeypatch):
     monkeypatch.setitem(methods.METHODS, "silent", lambda: methods.Method(silent, methods.HeadSize(8, 8)))
     with pytest.raises(ConfigError, match="silent with views 2 cannot be trained: ValueError"):
         assemble(settings(method="silent"))
+
+
+class Terms(NamedTuple):
+    loss: jax.Array
+
+
+GIVEN = {
+    "a term that is called loss": (lambda z, s: (jnp.mean(z), Terms(jnp.mean(z)), s), "a term of the loss is called loss, which metrics"),
+    "a dict of terms": (lambda z, s: (jnp.mean(z), {"a": jnp.mean(z)}, s), "its terms a NamedTuple of numbers"),
+    "a loss for every image": (lambda z, s: (jnp.mean(z, -1), Terms(jnp.mean(z)), s), "the loss must be a floating-point number"),
+    "a whole number": (lambda z, s: (jnp.argmax(z), Terms(jnp.mean(z)), s), "the loss must be a floating-point number"),
+    "another state": (
+        lambda z, s: (jnp.mean(z), EmptyTerms(), {"n": s["n"] + jnp.ones(3)}),
+        r"its state must keep structure, shapes and types, but \{'n': 'int32\[\]'\} becomes \{'n': 'float\d\d\[3\]'\}",
+    ),
+}
+
+
+class EmptyTerms(NamedTuple):
+    pass
+
+
+@pytest.mark.parametrize("case", GIVEN)
+def test_what_a_method_must_not_give_is_told_beforehand(case, monkeypatch):
+    give, message = GIVEN[case]
+    row = methods.Method(
+        lambda online, target, state, key, step, axis_name: give(online.z, state),
+        methods.HeadSize(8, 8),
+        init_state=lambda width: {"n": jnp.zeros((), jnp.int32)},
+    )
+    monkeypatch.setitem(methods.METHODS, "mine", lambda: row)
+    with pytest.raises(ConfigError, match=f"mine with views 2 cannot be trained: .*{message}"):
+        assemble(settings(method="mine"))
+
+
+def test_more_steps_than_are_counted():
+    with pytest.raises(ConfigError, match="a run has less than 2147483648 steps, got 2147483648; take fewer"):
+        assemble(settings(steps=2**31, epochs=None))
+
+
+def test_an_encoder_that_was_written_anew_under_its_name_is_used(monkeypatch):
+    class Later(Strict):
+        @nn.compact
+        def __call__(self, images, *, train):
+            return images.reshape(len(images), -1) + 5
+
+    found = []
+    for kind in (Strict, Later):
+        monkeypatch.setitem(ENCODERS, "mine", kind)
+        variables = kind().init(jax.random.key(0), np.float32(IMAGES[:2]), train=False)
+        found.append(np.asarray(frozen_encoder("mine")(variables, IMAGES[:2])))
+    np.testing.assert_allclose(found[1], IMAGES[:2].reshape(2, -1) / 255 + 5, rtol=1e-6)
+    assert np.abs(found[0]).max() < 2
+
+
+def test_images_that_a_method_with_labels_streams_are_not_copied():
+    images, _ = training_data(assemble(settings(method="supervised", feed="stream")))
+    assert np.shares_memory(images.images, IMAGES)
 
 
 def test_methods_of_any_number_of_views_take_three():

@@ -76,6 +76,24 @@ def test_what_is_passed_over_is_named(finished, tmp_path):
     assert f"passed over {first}: {second} has" in comparison.describe(result)
 
 
+@pytest.mark.parametrize(("name", "value"), [("knn_accuracy", "high"), ("few_label_accuracy", None), ("few_label_accuracy", [1])])
+def test_a_damaged_summary_is_passed_over(name, value, finished, tmp_path):
+    damaged = tmp_path / "damaged/summary.json"
+    finished("damaged", 0.5), finished("sound", 0.5)
+    damaged.write_text(json.dumps({**json.loads(damaged.read_text()), name: value}))
+    result = comparison.compare([tmp_path])
+    assert [row["runs"] for row in result["rows"]] == [[str(tmp_path / "sound")]]
+    assert f"{damaged} is damaged; delete it" in result["passed_over"][str(damaged.parent)]
+
+
+def test_what_is_no_number_is_null_in_json(finished, capsys):
+    assert cli.main(["compare", finished("a", 0.5, rankme=np.nan), "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)["rows"]
+    assert row["rankme"] == {"mean": None, "std": None}
+    assert cli.main(["compare", row["runs"][0]]) == 0
+    assert "| 50.0 | 80.0         |        | 0.250" in capsys.readouterr().out
+
+
 def test_a_preset_that_is_not_known_here_is_told_by_method_and_data(finished, tmp_path):
     finished("a", 0.5)
     config = tmp_path / "a/config.json"

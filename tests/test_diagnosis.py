@@ -14,7 +14,7 @@ from sslx import cli, data, diagnosis, evaluate
 from sslx.assemble import assemble, initial_state, inputs_of
 from sslx.checkpoint import Checkpoints
 from sslx.fit import build_step
-from sslx.folder import append_lines, create
+from sslx.folder import append_lines, create, jsonable
 from sslx.presets import preset
 from sslx.train import Batch, batches
 
@@ -91,7 +91,7 @@ def test_a_run_with_a_learnt_predictor(tmp_path, plain_views):
 
 def test_a_loss_that_is_not_finite_is_told():
     record = diagnosis.judge(diagnosis.Material(features(16), terms={"loss": np.nan, "variance": np.inf, "covariance": 0.5}))
-    words = diagnosis.describe({**diagnosis.jsonable(record), "figure": "here"})
+    words = diagnosis.describe({**jsonable(record), "figure": "here"})
     assert "Training diverged: loss, variance not finite." in words
     assert "Loss at the end: loss not finite, variance not finite, covariance 0.5." in words
 

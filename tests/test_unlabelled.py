@@ -1,6 +1,7 @@
 """Images without labels: they are trained on as any others, and nothing that needs a label is measured."""
 
 import contextlib
+import dataclasses
 import io
 import json
 
@@ -114,3 +115,15 @@ def test_a_method_that_learns_from_labels_is_refused_before_anything_is_written(
     with pytest.raises(ConfigError, match=r"method supervised learns from labels, npz:.* has none; choose another method"):
         run.pretrain(preset("digits-supervised", **changes), out=tmp_path / "none")
     assert not (tmp_path / "none").exists()
+
+
+def test_labels_that_leave_none_for_validation_are_none_to_it(tiny, tmp_path):
+    """One of each class: an accuracy on the test images, none on the way, and the last checkpoint as the best."""
+    images = data.load("digits").train_images[:80]
+    labels = np.where(np.arange(80) < 2, np.arange(80), -1)
+    np.savez(tmp_path / "one.npz", images=images, labels=labels, test_images=images[:2], test_labels=labels[:2])
+    config = dataclasses.replace(tiny, dataset=f"npz:{tmp_path}/one.npz")
+    summary = run.pretrain(config, out=tmp_path / "run")
+    assert summary["knn_accuracy"] == 1.0
+    assert not any({"validation_accuracy", "online_accuracy"} & record.keys() for record in read_lines(tmp_path / "run/validation.jsonl"))
+    assert "Validation accuracy" not in (tmp_path / "run/report.html").read_text()

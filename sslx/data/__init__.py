@@ -15,7 +15,7 @@ from sslx.data._dataset import DataError as DataError, Dataset as Dataset, Progr
 from sslx.data._digits import digits
 from sslx.data._folder import folder
 from sslx.data._npz import npz
-from sslx.data._stacked import Stacked as Stacked
+from sslx.data._stacked import Chosen as Chosen, Stacked as Stacked
 from sslx.data._stl10 import stl10
 from sslx.data._tfds import prepare as prepare, prepared, tfds
 

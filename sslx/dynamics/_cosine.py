@@ -20,10 +20,10 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from sslx.dynamics._euclidean import Noise, view_variances
+from sslx.dynamics._euclidean import view_variances
 from sslx.dynamics._expectation import norm_expectation, paired, tilted_views
 from sslx.dynamics._flow import EigenFlow, floating, positive_power
-from sslx.dynamics._parameters import vanishes
+from sslx.dynamics._parameters import Noise, vanishes
 from sslx.typing import Number
 
 Drift = Callable[[Array], Array]

@@ -11,16 +11,13 @@ arXiv 2212.04858; its closed-form eigenspace dynamics are extended here to noise
 """
 
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
 from sslx.dynamics._flow import EigenFlow, bounded, floating, grown
 from sslx.dynamics._laws import eigen_flow, hyperbolic, logistic, quadratic_bracket
-from sslx.dynamics._parameters import known_below, number, transformed, vanishes
+from sslx.dynamics._parameters import Noise, deviations, known_below, number, transformed, vanishes
 from sslx.typing import Number
-
-Noise = tuple[Number, Number]
 
 
 def euclidean(*, alpha: Number = 0.5, noise: Noise = (0.0, 0.0), weight_decay: Number = 0.0) -> EigenFlow:
@@ -139,9 +136,7 @@ def view_variances(alpha: Number, noise: Noise, weight_decay: Number) -> Noise:
     alpha, weight_decay = number("alpha", alpha), number("weight_decay", weight_decay)
     if not transformed(alpha) and not 0 < alpha < float("inf"):
         raise ValueError(f"alpha must be positive, got {alpha}; 0.5 is DirectPred, 1.0 is DirectCopy")
-    deviations = [number("noise", deviation) for deviation in noise] if np.iterable(noise) else []
-    if len(deviations) != 2 or any(known_below(deviation, 0.0) for deviation in deviations):
-        raise ValueError(f"noise must be two standard deviations >= 0, (online, target), got {noise}")
+    online, target = deviations(noise)
     if known_below(weight_decay, 0.0):
         raise ValueError(f"weight_decay must be >= 0, got {weight_decay}")
-    return 1 + deviations[0] ** 2, 1 + deviations[1] ** 2
+    return 1 + online**2, 1 + target**2

@@ -36,7 +36,7 @@ def integrate(
         max_steps: steps after which it gives up.
 
     Returns:
-        [..., M], the shape of `t` and then that of `lam0`.
+        [..., M], the shape of `t` and then that of `lam0`; NaN at a time that is NaN.
 
     Raises:
         ValueError: for a time below 0, outside `jit`.
@@ -51,8 +51,11 @@ def integrate(
             raise ValueError(f"t must be >= 0, got {jnp.min(t)}; for times before the start {reverse}")
     rtol = (1e-10 if lam0.dtype == jnp.float64 else 1e-5) if rtol is None else rtol
     atol = rtol / 100 if atol is None else atol
-    order = jnp.argsort(t.ravel())
-    times = t.ravel()[order]
+    if t.size == 0:
+        return jnp.zeros(t.shape + lam0.shape, lam0.dtype)
+    known = jnp.where(jnp.isnan(t), 0.0, t).ravel()
+    order = jnp.argsort(known)
+    times = known[order]
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(_slope),
         diffrax.Kvaerno5() if stiff else diffrax.Dopri8(),
@@ -66,7 +69,8 @@ def integrate(
         max_steps=max_steps,
     )
     assert solution.ys is not None  # for the type checker: SaveAt(ts=...) always saves
-    return solution.ys[jnp.argsort(order)].reshape(t.shape + lam0.shape)
+    states = solution.ys[jnp.argsort(order)].reshape(t.shape + lam0.shape)
+    return jnp.where(jnp.isnan(t).reshape(t.shape + (1,) * lam0.ndim), jnp.nan, states)
 
 
 def _slope(_: Any, lam: Any, velocity: Any) -> Array:

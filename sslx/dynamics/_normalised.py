@@ -7,10 +7,10 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from sslx.dynamics._euclidean import Noise, view_variances
+from sslx.dynamics._euclidean import view_variances
 from sslx.dynamics._flow import EigenFlow, floating, positive_power
 from sslx.dynamics._laws import cubic, eigen_flow, logistic, quadratic_bracket
-from sslx.dynamics._parameters import known_nonpositive, number
+from sslx.dynamics._parameters import Noise, known_nonpositive, number
 from sslx.typing import Number
 
 

@@ -7,6 +7,8 @@ from jax.core import Tracer
 
 from sslx.typing import Number
 
+Noise = tuple[Number, Number]
+
 
 def transformed(x: object) -> bool:
     """Whether the value is known to jax alone."""
@@ -24,6 +26,18 @@ def number(name: str, x: Number) -> Any:
     if np.shape(x) != ():
         raise ValueError(f"{name} must be one number, got an array of shape {np.shape(x)}; jax.vmap makes the flows of many")
     return x if transformed(x) else float(x)
+
+
+def deviations(noise: Noise) -> list[Any]:
+    """The standard deviations of the noise of two views, (online, target).
+
+    Raises:
+        ValueError: unless they are two numbers >= 0.
+    """
+    found = [number("noise", deviation) for deviation in noise] if np.iterable(noise) else []
+    if len(found) != 2 or any(known_below(deviation, 0.0) for deviation in found):
+        raise ValueError(f"noise must be two standard deviations >= 0, (online, target), got {noise}")
+    return found
 
 
 def vanishes(x: Number) -> bool:

@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, lax
 from jaxtyping import Float, PRNGKeyArray
 
 from sslx.checks import check_floating, check_integer
+from sslx.dynamics._parameters import Noise, deviations
 from sslx.linalg import symmetrise
+from sslx.typing import Number
 
 Loss = Callable[[Array, Array, Array], Array]
 
@@ -28,11 +29,11 @@ def simulate(
     loss: Loss,
     *,
     predictor: Callable[[Array], Array],
-    noise: tuple[float, float] = (0.0, 0.0),
-    learning_rate: float,
+    noise: Noise = (0.0, 0.0),
+    learning_rate: Number,
     steps: int,
     batch_size: int | None = None,
-    weight_decay: float = 0.0,
+    weight_decay: Number = 0.0,
     record: Callable[[Array], Array] = eigenvalues,
 ) -> Float[Array, "T ..."]:
     """Train z = W x by plain gradient descent on `loss` and return the eigenvalues of F = W W^T on the way.
@@ -58,37 +59,44 @@ def simulate(
         The eigenvalues (or record(W)) before the first step and after each, [steps + 1, M].
 
     Raises:
-        TypeError: for weights that are not floating-point.
-        ValueError: for weights that are not a matrix, no steps, an empty batch, or noise that is not two numbers.
+        TypeError: for weights that are not floating-point, and where it is differentiated.
+        ValueError: for weights that are not a matrix, no steps, an empty batch, or noise that is not two numbers >= 0.
     """
     check_floating("w0", w0)
     if w0.ndim != 2:
         raise ValueError(f"w0 must have shape [M, N], got {w0.shape}; W maps N inputs to M modes")
-    if steps < 1:
-        raise ValueError(f"steps must be at least 1, got {steps}")
+    check_integer("steps", steps)
     inputs = w0.shape[1]
 
     if batch_size is not None:
         check_integer("batch_size", batch_size)
-    if np.shape(noise) != (2,):
-        raise ValueError(f"noise must be two standard deviations, (online, target), got {noise}")
+    online, target = deviations(noise)
 
     def draw(n):
         return jax.random.normal(jax.random.fold_in(key, n), (3, batch_size or 0, inputs), w0.dtype)
 
     fixed = exact_batch(key, inputs, w0.dtype)
 
-    def objective(w, x, xi_1, xi_2):
-        w_p = lax.stop_gradient(predictor(w @ w.T))
-        return loss((x + noise[0] * xi_1) @ w.T, (x + noise[1] * xi_2) @ w.T, w_p)
+    @jax.custom_jvp
+    def path(w0, online, target, learning_rate, weight_decay):
+        def objective(w, x, xi_1, xi_2):
+            w_p = lax.stop_gradient(predictor(w @ w.T))
+            return loss((x + online * xi_1) @ w.T, (x + target * xi_2) @ w.T, w_p)
 
-    def step(w, n):
-        batch = fixed if batch_size is None else draw(n)
-        updated = w - learning_rate * (jax.grad(objective)(w, *batch) + weight_decay * w)
-        return updated.astype(w.dtype), record(updated)
+        def step(w, n):
+            batch = fixed if batch_size is None else draw(n)
+            updated = w - learning_rate * (jax.grad(objective)(w, *batch) + weight_decay * w)
+            return updated.astype(w.dtype), record(updated)
 
-    _, records = jax.jit(lambda w: lax.scan(step, w, jnp.arange(steps)))(w0)
-    return jnp.concatenate([record(w0)[None], records])
+        return jnp.concatenate([record(w0)[None], lax.scan(step, w0, jnp.arange(steps))[1]])
+
+    path.defjvp(refuse)
+    return jax.jit(path)(w0, online, target, learning_rate, weight_decay)
+
+
+def refuse(*_):
+    """AD would not see how the constants under the gradient of a step, W_P and the target, depend on what came before."""
+    raise TypeError("simulate has no derivative: it trains with stop-gradients, which would cut it; differentiate flow.solution instead")
 
 
 def exact_batch(key: PRNGKeyArray, inputs: int, dtype) -> Float[Array, "3 B N"]:

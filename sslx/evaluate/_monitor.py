@@ -16,14 +16,16 @@ efficiency = jax.jit(geometry.efficiency)
 
 
 class ValidationSplit(NamedTuple):
-    """Rows of the training split: a stratified fifth for validation, the rest for the neighbours."""
+    """Rows of the training split: a stratified fifth for validation (none where no class has two images), the rest for the neighbours."""
 
     kept: Int[np.ndarray, " n"]
     held: Int[np.ndarray, " m"]
 
 
 def validation_split(labels: Int[np.ndarray, " N"]) -> ValidationSplit:
-    """A fifth of every class (at least one image of it, at most 2,000 in all), the same for every run on these labels.
+    """A fifth of every class, the same for every run on these labels; of many images less, about 2,000 in all.
+
+    At least one image of every class is held out and at least one is kept; that of a class with one image is kept.
 
     Raises:
         ValueError: when no image has a label.
@@ -33,7 +35,7 @@ def validation_split(labels: Int[np.ndarray, " N"]) -> ValidationSplit:
     rng = np.random.default_rng(0)
     share = min(0.2, 2000 / len(labels))
     held = [rng.permutation(np.flatnonzero(labels == c)) for c in np.unique(labels[labels >= 0])]
-    rows = np.sort(np.concatenate([part[: max(1, round(share * len(part)))] for part in held]))
+    rows = np.sort(np.concatenate([part[: min(max(1, round(share * len(part))), len(part) - 1)] for part in held]))
     kept = np.setdiff1d(np.flatnonzero(labels >= 0), rows)
     return ValidationSplit(kept, rows)
 

@@ -99,6 +99,15 @@ def test_the_validation_split_is_a_stratified_fifth_without_overlap():
     np.testing.assert_array_equal(np.sort(np.concatenate(split)), np.arange(155))
 
 
+def test_of_every_class_an_image_is_kept():
+    split = validation_split(np.asarray([0, 1, 1, -1, 2, 2, 2]))
+    np.testing.assert_array_equal(np.bincount(np.asarray([0, 1, 1, -1, 2, 2, 2])[split.kept]), [1, 1, 2])
+    assert len(split.held) == 2
+    single = validation_split(np.arange(5))
+    np.testing.assert_array_equal(single.kept, np.arange(5))
+    assert len(single.held) == 0
+
+
 def test_the_monitor_gives_validation_accuracy_and_a_falling_spectrum():
     x, labels = blobs(120, 0.2)
     split = validation_split(labels)
