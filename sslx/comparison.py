@@ -65,21 +65,25 @@ def grouped(runs: Sequence[RunFolder]) -> tuple[dict[str, dict[int, dict[str, An
     passed_over = {}
     for run in {run.path.resolve(): run for run in runs}.values():
         try:
-            config, summary = run.read_config(), run.read_summary()
+            config, summary = finished(run)
         except ValueError as error:
             passed_over[str(run.path)] = str(error)
-            continue
-        if summary is not None and not all(is_score(summary[name]) for name in AVERAGED if name in summary):
-            passed_over[str(run.path)] = f"{run.summary} is damaged; delete it and go on with sslx pretrain --resume --out and this folder"
-            continue
-        if summary is None:
-            passed_over[str(run.path)] = "it has not ended; go on with sslx pretrain --resume --out and this folder"
             continue
         group = groups.setdefault(json.dumps(settings_of(config)), {})
         if former := group.pop(config.seed, None):
             passed_over[former["run"]] = f"{run.path} has its settings and its seed"
         group[config.seed] = {**summary, "preset": config.preset, "seed": config.seed, "run": str(run.path)}
     return groups, passed_over
+
+
+def finished(run: RunFolder) -> tuple[Config, dict[str, Any]]:
+    """Settings and summary of a run; FolderError where there is none to compare."""
+    config, summary = run.read_config(), run.read_summary()
+    if summary is None:
+        raise FolderError("it has not ended; go on with sslx pretrain --resume --out and this folder")
+    if not all(is_score(summary[name]) for name in AVERAGED if name in summary):
+        raise FolderError(f"{run.summary} is damaged; delete it and go on with sslx pretrain --resume --out and this folder")
+    return config, summary
 
 
 def is_score(value: Any) -> bool:
