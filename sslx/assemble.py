@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from flax import linen as nn
 from flax.errors import ScopeParamShapeError
 from jax import Array
 
@@ -19,7 +18,7 @@ from sslx.config import Config, ConfigError
 from sslx.data import Dataset
 from sslx.folder import NOT_LOSSES
 from sslx.methods import HeadSize, Method, Online
-from sslx.models import Head, encoder
+from sslx.models import ENCODERS, Head, encoder
 from sslx.train import Network, TrainState, create_state, init_probe
 from sslx.typing import AxisName
 
@@ -123,12 +122,12 @@ def rehearse(config: Config, method: Method, inputs: Inputs) -> None:
 
 def check_given(loss: Any, terms: Any, before: Any, after: Any) -> None:
     """Raise ValueError unless this is what the step wants of a method, a `sslx.methods.MethodLoss`, as far as shapes and types say."""
-    named = terms._asdict() if hasattr(terms, "_asdict") else {"": terms}
-    if any(getattr(x, "shape", None) != () for x in (loss, *named.values())) or not jnp.issubdtype(loss.dtype, jnp.floating):
+    numbers = (loss, *terms._asdict().values()) if hasattr(terms, "_asdict") else (None,)
+    if any(getattr(x, "shape", None) != () for x in numbers) or not jnp.issubdtype(loss.dtype, jnp.floating):
         raise ValueError("the loss must be a floating-point number and its terms a NamedTuple of numbers")
-    if taken := [name for name in named if name in RECORDED]:
+    if taken := [name for name in terms._fields if name in RECORDED]:
         raise ValueError(f"a term of the loss is called {taken[0]}, which metrics.jsonl has already; give it another name")
-    was, becomes = (jax.tree.map(lambda x: f"{x.dtype}{list(x.shape)}", state) for state in (before, after))
+    was, becomes = (f"{jax.tree.structure(x)} of {[f'{y.dtype}{list(y.shape)}' for y in jax.tree.leaves(x)]}" for x in (before, after))
     if was != becomes:
         raise ValueError(f"its state must keep structure, shapes and types, but {was} becomes {becomes}")
 
@@ -196,12 +195,13 @@ def variables_of(state: TrainState, part: str = "encoder") -> dict[str, Any]:
 
 def frozen_encoder(model: str) -> Callable[..., Array]:
     """The encoder that has this name in inference mode, `(variables, images) -> features`, jitted; one for each, to be compiled once."""
-    return frozen(model, encoder(model))
+    return frozen(model, ENCODERS.get(model))
 
 
 @cache
-def frozen(model: str, network: nn.Module) -> Callable[..., Array]:
-    """`frozen_encoder` of this network, which `model` is the name of."""
+def frozen(model: str, _row: Any) -> Callable[..., Array]:
+    """`frozen_encoder` as long as this is the row of the table."""
+    network = encoder(model)
 
     def apply(variables: dict[str, Any], images: Array) -> Array:
         if images.ndim != 4:

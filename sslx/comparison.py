@@ -1,10 +1,9 @@
 """Runs side by side: the settings in which they differ, and what came out, over seeds where there are several."""
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sslx import plotting
 from sslx.config import Config
@@ -14,11 +13,19 @@ from sslx.seeds import AVERAGED, spread
 
 PLACES = ("config.json", "*/config.json", "*/*/config.json")  # a run, several seeds or runs, folders of such
 NOT_COMPARED = ("seed", "data_dir", "hyper")
+LENGTH = ("steps", "epochs")  # a run has one of them
 SCORES = {
     "knn_accuracy": "kNN", "online_accuracy": "online probe", "linear_accuracy": "linear probe", "rankme": "RankMe",
     "efficiency": "efficiency",
 }  # fmt: skip
 DIGITS = {"rankme": 1, "efficiency": 3}
+
+
+class Group(NamedTuple):
+    """Runs of one setting: their summaries by seed."""
+
+    settings: dict[str, Any]
+    summaries: dict[int, dict[str, Any]]
 
 
 def compare(paths: Sequence[str | Path], *, out: str | Path | None = None) -> dict[str, Any]:
@@ -40,13 +47,11 @@ def compare(paths: Sequence[str | Path], *, out: str | Path | None = None) -> di
     if not groups:
         reasons = "; ".join(f"{run}: {reason}" for run, reason in passed_over.items())
         raise FolderError(f"there is no finished run to compare; {reasons or 'name run folders, or folders of runs'}")
-    settings = [json.loads(key) for key in groups]
-    rows = [row(list(each.values()), differing(mine, settings)) for mine, each in zip(settings, groups.values(), strict=True)]
+    rows = [row(group, differing(group.settings, [other.settings for other in groups])) for group in groups]
     result = {"rows": jsonable(rows), "passed_over": passed_over}
     if out is not None:
         figure = Path(out) / "comparison.png"
-        curves = {label(each): [read_lines(RunFolder(Path(run)).validation) for run in each["runs"]] for each in rows}
-        write_figure(figure, plotting.to_png(plotting.validation_curves(curves)))
+        write_figure(figure, plotting.to_png(plotting.validation_curves({label(each): curves(each["runs"]) for each in rows})))
         result["figure"] = str(figure)
     return result
 
@@ -59,9 +64,9 @@ def runs_in(path: Path) -> list[RunFolder]:
     return found
 
 
-def grouped(runs: Sequence[RunFolder]) -> tuple[dict[str, dict[int, dict[str, Any]]], dict[str, str]]:
-    """Summaries by settings and seed, and the runs that are passed over."""
-    groups: dict[str, dict[int, dict[str, Any]]] = {}
+def grouped(runs: Sequence[RunFolder]) -> tuple[list[Group], dict[str, str]]:
+    """The finished runs by their settings, and why the others are passed over."""
+    groups: list[Group] = []
     passed_over = {}
     for run in {run.path.resolve(): run for run in runs}.values():
         try:
@@ -69,10 +74,13 @@ def grouped(runs: Sequence[RunFolder]) -> tuple[dict[str, dict[int, dict[str, An
         except ValueError as error:
             passed_over[str(run.path)] = str(error)
             continue
-        group = groups.setdefault(json.dumps(settings_of(config)), {})
-        if former := group.pop(config.seed, None):
+        settings = settings_of(config)
+        group = next((group for group in groups if group.settings == settings), None)
+        if group is None:
+            groups.append(group := Group(settings, {}))
+        if former := group.summaries.pop(config.seed, None):
             passed_over[former["run"]] = f"{run.path} has its settings and its seed"
-        group[config.seed] = {**summary, "preset": config.preset, "seed": config.seed, "run": str(run.path)}
+        group.summaries[config.seed] = {**summary, "run": str(run.path)}
     return groups, passed_over
 
 
@@ -97,25 +105,48 @@ def settings_of(config: Config) -> dict[str, Any]:
     return json.loads(json.dumps({name: value for name, value in fields.items() if name not in NOT_COMPARED}))
 
 
-def row(summaries: Sequence[dict[str, Any]], settings: dict[str, Any]) -> dict[str, Any]:
+def row(group: Group, settings: dict[str, Any]) -> dict[str, Any]:
     """Runs of one setting, by seed, and their scores."""
-    ordered = sorted(summaries, key=lambda summary: summary["seed"])
-    scores = {name: spread([summary[name] for summary in ordered]) for name in AVERAGED if all(name in summary for summary in ordered)}
-    what = {name: ordered[0][name] for name in ("preset", "method", "dataset")} | {"settings": settings}
-    return {"runs": [summary["run"] for summary in ordered], "seeds": [summary["seed"] for summary in ordered], **what, **scores}
+    seeds = sorted(group.summaries)
+    ordered = [group.summaries[seed] for seed in seeds]
+    what = {name: group.settings[name] for name in ("preset", "method", "dataset")}
+    tables = {name: [summary.get(name) for summary in ordered] for name in AVERAGED}
+    scores = {name: spread(values) for name, values in tables.items() if are_alike(values)}
+    return {"runs": [summary["run"] for summary in ordered], "seeds": seeds, **what, "settings": settings, **scores}
+
+
+def are_alike(values: Sequence[Any]) -> bool:
+    """Whether all are there, and have the same entries where they are tables."""
+    entries = [list(value) if isinstance(value, dict) else value is not None for value in values]
+    return bool(entries[0]) and all(each == entries[0] for each in entries)
 
 
 def differing(mine: dict[str, Any], settings: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Those of my settings that are not the same in all that are compared."""
-    return {name: value for name, value in mine.items() if any(name not in other or other[name] != value for other in settings)}
+    """My settings where they are not the same in all that are compared; None where I have none."""
+    names = dict.fromkeys(name for each in settings for name in each)
+    return {name: mine.get(name) for name in names if any(each.get(name) != mine.get(name) for each in settings)}
 
 
 def label(row: dict[str, Any]) -> str:
     """Which row this is, in words: its preset, and of the settings in which the rows differ those that are not the preset's."""
     known = row["preset"] in PRESETS
-    usual = settings_of(PRESETS[row["preset"]]()) if known else {"preset": row["preset"]}
-    changes = [f"{name} {value}" for name, value in row["settings"].items() if value is not None and usual.get(name) != value]
-    return ", ".join([row["preset"] if known else f"{row['method']} on {row['dataset']}", *changes])
+    usual = settings_of(PRESETS[row["preset"]]()) if known else {}
+    changes = {name: value for name, value in row["settings"].items() if usual.get(name) != value}
+    words = [f"{name} {'unset' if value is None else value}" for name, value in changes.items() if value is not None or name not in LENGTH]
+    return ", ".join([row["preset"] if known else f"{row['method']} on {row['dataset']}", *words])
+
+
+def curves(runs: Sequence[str]) -> list[list[dict[str, Any]]]:
+    """The validation records of runs."""
+    return [[record for record in read_lines(RunFolder(Path(run)).validation) if "rankme" in record] for run in runs]
+
+
+def place(runs: Sequence[str]) -> str:
+    """Where runs lie: the folder of one, that in which all are, or the first."""
+    parents = {str(Path(run).parent) for run in runs}
+    if len(runs) == 1:
+        return runs[0]
+    return parents.pop() if len(parents) == 1 else f"{runs[0]} and {len(runs) - 1} more"
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
@@ -125,11 +156,11 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     head = ["", "seeds", *scores.values(), *(f"{n} labels per class" for n in few), "runs"]
     lines = [
         [
-            label(each),
+            label(each).replace("|", "\\|"),
             str(len(each["seeds"])),
             *(cell(each.get(name), name) for name in scores),
             *(cell(each.get("few_label_accuracy", {}).get(n), "few_label_accuracy") for n in few),
-            os.path.commonpath(each["runs"]),
+            place(each["runs"]),
         ]
         for each in rows
     ]

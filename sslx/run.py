@@ -47,7 +47,7 @@ def pretrain(config: Config, *, out: str | Path | None = None, resume: bool = Fa
     After `jax.distributed.initialize` every process calls this; the first writes the folder and evaluates.
 
     Args:
-        config: the settings, as `sslx.config.preset("digits-isoloss", steps=200)` makes them.
+        config: the settings, as `sslx.presets.preset("digits-isoloss", steps=200)` makes them.
         out: the run folder, new or empty; by default a fresh one under runs/.
         resume: go on from the last checkpoint of the run in `out`, which has to have the same settings; of a finished one read the summary.
         watch: called with a kind ("data", "start", "log", "validation", "checkpoint" or "evaluate") and a record as the run goes on;

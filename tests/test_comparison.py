@@ -57,6 +57,43 @@ def test_a_row_is_named_by_its_preset_and_what_is_not_the_presets(finished, tmp_
     assert len({len(line) for line in (head, *lines)}) == 1
 
 
+def test_the_same_settings_in_other_words_are_one_row(finished, tmp_path):
+    finished("a", 0.5, hyper={"std_coeff": 50, "cov_coeff": 2.0})
+    finished("b", 0.7, hyper={"cov_coeff": 2, "std_coeff": 50.0}, seed=1)
+    (row,) = comparison.compare([tmp_path])["rows"]
+    assert row["seeds"] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("base", "changes", "words"),
+    [
+        ("digits-byol", {"hyper": {}}, "digits-byol, ema unset"),
+        ("digits-vicreg", {"projector": None}, "digits-vicreg, projector unset"),
+        ("digits-vicreg", {"steps": None, "epochs": 3}, "digits-vicreg, epochs 3"),
+    ],
+)
+def test_what_a_run_leaves_out_is_told(base, changes, words, finished, tmp_path):
+    finished("a", 0.5, base=base)
+    finished("b", 0.5, base=base, **changes)
+    assert [comparison.label(row) for row in comparison.compare([tmp_path])["rows"]] == [base, words]
+
+
+def test_where_runs_lie(finished, tmp_path, monkeypatch):
+    finished("a", 0.5), finished("b", 0.5, seed=1), finished("deep/c", 0.5, seed=2)
+    monkeypatch.chdir(tmp_path)
+    for paths, told in ((["a"], "a"), (["a", "b"], "."), (["deep", tmp_path / "b", "a"], "a and 2 more")):
+        assert f"| {told} |" in " ".join(comparison.describe(comparison.compare(paths)).split())
+
+
+def test_a_score_that_not_all_seeds_have_is_left_out(finished, tmp_path):
+    finished("a", 0.5), finished("b", 0.5, seed=1)
+    summary = tmp_path / "b/summary.json"
+    summary.write_text(summary.read_text().replace('"10"', '"20"'))
+    (row,) = comparison.compare([tmp_path])["rows"]
+    assert "few_label_accuracy" not in row
+    assert "knn_accuracy" in row
+
+
 def words(line):
     return [word.strip() for word in line.split("|")[1:-1]]
 

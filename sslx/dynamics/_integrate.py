@@ -48,7 +48,7 @@ def integrate(
     with contextlib.suppress(jax.errors.ConcretizationTypeError):
         if jnp.any(t < 0):
             reverse = "integrate flow._replace(velocity=lambda lam: -flow.velocity(lam)) up to -t"
-            raise ValueError(f"t must be >= 0, got {jnp.min(t)}; for times before the start {reverse}")
+            raise ValueError(f"t must be >= 0, got {jnp.nanmin(t)}; for times before the start {reverse}")
     rtol = (1e-10 if lam0.dtype == jnp.float64 else 1e-5) if rtol is None else rtol
     atol = rtol / 100 if atol is None else atol
     if t.size == 0:

@@ -23,9 +23,9 @@ class ValidationSplit(NamedTuple):
 
 
 def validation_split(labels: Int[np.ndarray, " N"]) -> ValidationSplit:
-    """A fifth of every class, the same for every run on these labels; of many images less, about 2,000 in all.
+    """A fifth of every class, the same for every run on these labels; of more than 10,000 images less, 2,000 of all.
 
-    At least one image of every class is held out and at least one is kept; that of a class with one image is kept.
+    At least one image of every class is kept and, of those with two or more, at least one is held out.
 
     Raises:
         ValueError: when no image has a label.
