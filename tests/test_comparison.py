@@ -57,7 +57,7 @@ def test_a_row_is_named_by_its_preset_and_what_is_not_the_presets(finished, tmp_
     assert len({len(line) for line in (head, *lines)}) == 1
 
 
-def test_the_same_settings_in_other_words_are_one_row(finished, tmp_path):
+def test_the_same_settings_in_other_words_are_one_row(finished, tmp_path, without_typing_hook):
     finished("a", 0.5, hyper={"std_coeff": 50, "cov_coeff": 2.0})
     finished("b", 0.7, hyper={"cov_coeff": 2, "std_coeff": 50.0}, seed=1)
     (row,) = comparison.compare([tmp_path])["rows"]
