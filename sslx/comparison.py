@@ -36,9 +36,9 @@ def compare(paths: Sequence[str | Path], *, out: str | Path | None = None) -> di
         out: folder for the figure, made if need be; None draws none.
 
     Returns:
-        JSON values. "rows": for each setting its "runs", "seeds", "preset", "method", "dataset", the "settings" in which the rows differ,
-        and {"mean", "std"} of every score, None where it is no number, as the deviation over one seed. "passed_over": {run folder: why};
-        of two runs with one setting and one seed it is the former. "figure": its path, with `out`.
+        JSON values. "rows": for each setting its "runs", "seeds", "preset", "method", "dataset", the "settings" in which the rows differ
+        (None where one is unset), and {"mean", "std"} of every score, None where it is no number, as the deviation over one seed.
+        "passed_over": {run folder: why}; of two runs with one setting and one seed it is the former. "figure": its path, with `out`.
 
     Raises:
         FolderError: there is no finished run, or the figure cannot be written.
@@ -58,7 +58,7 @@ def compare(paths: Sequence[str | Path], *, out: str | Path | None = None) -> di
 
 def runs_in(path: Path) -> list[RunFolder]:
     """The runs at and under `path`."""
-    found = [RunFolder(config.parent) for place in PLACES for config in sorted(path.glob(place))]
+    found = [RunFolder(config.parent) for pattern in PLACES for config in sorted(path.glob(pattern))]
     if not found:
         raise no_run(path)
     return found
@@ -143,9 +143,9 @@ def curves(runs: Sequence[str]) -> list[list[dict[str, Any]]]:
 
 def place(runs: Sequence[str]) -> str:
     """Where runs lie: the folder of one, that in which all are, or the first."""
-    parents = {str(Path(run).parent) for run in runs}
     if len(runs) == 1:
         return runs[0]
+    parents = {str(Path(run).parent) for run in runs}
     return parents.pop() if len(parents) == 1 else f"{runs[0]} and {len(runs) - 1} more"
 
 
