@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from sslx import plotting
 from sslx.config import Config
+from sslx.console import ACCURACIES
 from sslx.folder import FolderError, RunFolder, jsonable, no_run, read_lines, write_figure
 from sslx.presets import PRESETS
 from sslx.seeds import AVERAGED, spread
@@ -14,10 +15,7 @@ from sslx.seeds import AVERAGED, spread
 PLACES = ("config.json", "*/config.json", "*/*/config.json")  # a run, several seeds or runs, folders of such
 NOT_COMPARED = ("seed", "data_dir", "hyper")
 LENGTH = ("steps", "epochs")  # a run has one of them
-SCORES = {
-    "knn_accuracy": "kNN", "online_accuracy": "online probe", "linear_accuracy": "linear probe", "rankme": "RankMe",
-    "efficiency": "efficiency",
-}  # fmt: skip
+SCORES = {**ACCURACIES, "online_accuracy": "online probe", "rankme": "RankMe", "efficiency": "efficiency"}
 DIGITS = {"rankme": 1, "efficiency": 3}
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from cheap_view import brighten
 from sslx import augment, cli, data, evaluate, folder, parallel, run
+from sslx.config import ConfigError
 from sslx.evaluate import _few_label
 from sslx.methods import METHODS
 from sslx.presets import preset
@@ -197,6 +198,11 @@ def test_a_diverging_run_keeps_its_last_good_checkpoint(tmp_path, monkeypatch, c
     with folder_checkpoints(tmp_path / "bad") as checkpoints:
         assert checkpoints.last() == 4
     assert [record["step"] for record in folder.read_lines(tmp_path / "bad" / "validation.jsonl")] == [4]
+
+
+def test_a_name_is_no_config(without_typing_hook):
+    with pytest.raises(ConfigError, match=r"config must be a Config, as sslx.presets.preset makes it, got 'digits-vicreg'"):
+        run.pretrain("digits-vicreg")  # pyright: ignore[reportArgumentType]
 
 
 def test_a_split_that_does_not_exist_is_named(finished):

@@ -82,6 +82,8 @@ def test_integrate_takes_times_in_any_order_and_shape():
     assert np.isnan(unknown[0, 1]).all()
     np.testing.assert_allclose(unknown[t > 0], closed[t > 0], atol=1e-8)
     assert dynamics.integrate(flow, np.zeros((3, 0)), start).shape == (3, 0, 2)
+    with pytest.raises(ValueError, match=r"t must be >= 0, got -2\.0; for times before"):
+        dynamics.integrate(flow, np.asarray([np.nan, -2.0]), start)
 
 
 def test_integrate_in_the_precision_of_the_start():
