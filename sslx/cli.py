@@ -40,6 +40,10 @@ class Evaluate:
     """Linear probe with all labels."""
     few_label: bool = False
     """Linear probe with 2, 5 and 10 labels per class."""
+    dataset: str | None = None
+    """Labelled images for the frozen encoder, see `sslx list datasets`; by default those of the run."""
+    data_dir: str | None = None
+    """Directory of the data; by default that of the run, or of the environment variable SSLX_DATA."""
     features: str | None = None
     """Write features and labels of both splits to this .npz file."""
     json: bool = False
@@ -51,7 +55,7 @@ class Evaluate:
         from sslx.evaluate import PARTS
 
         chosen = tuple(part for part in PARTS if getattr(self, part)) or (() if self.features else PARTS)
-        result = run.assess(self.run, chosen, save_to=self.features)
+        result = run.assess(self.run, chosen, dataset=self.dataset, data_dir=self.data_dir, save_to=self.features)
         console.print_result(
             result, console.describe_scores("trained encoder", result) if chosen else f"features are in {self.features}", self.json
         )
@@ -99,18 +103,21 @@ class Compare:
 class List:
     """List the names that the other commands take."""
 
-    what: Annotated[Literal["methods", "datasets", "presets"], tyro.conf.Positional]
+    what: Annotated[Literal["methods", "datasets", "presets", "models", "views"], tyro.conf.Positional]
     """Which table."""
     json: bool = False
     """Print a JSON list."""
 
     def __call__(self) -> None:
         """Run it."""
+        from sslx.augment import RECIPES
         from sslx.data import DATASETS
         from sslx.methods import METHODS
+        from sslx.models import ENCODERS
         from sslx.presets import PRESETS
 
-        names = list({"methods": METHODS, "datasets": DATASETS, "presets": PRESETS}[self.what])
+        tables = {"methods": METHODS, "datasets": DATASETS, "presets": PRESETS, "models": ENCODERS, "views": RECIPES}
+        names = list(tables[self.what])
         console.print_result(names, "\n".join(names), self.json)
 
 

@@ -31,7 +31,7 @@ class PretrainOptions:
     data_dir: str | None = None
     """Directory of the data; by default that of the environment variable SSLX_DATA."""
     model: str | None = None
-    """Encoder: convnet, mlp, resnet18, ..."""
+    """Encoder, see `sslx list models`."""
     epochs: int | None = None
     """Passes over the training images."""
     steps: int | None = None
@@ -45,7 +45,7 @@ class PretrainOptions:
     hyper: str | None = None
     """Hyper-parameters of the method in place of the preset's, say std_coeff=50,cov_coeff=2."""
     views: str | None = None
-    """Recipe of the views: digits, cifar, cifar-symmetric, cifar-simclr, stl10, imagenet."""
+    """Recipe of the views, see `sslx list views`."""
     target: str | None = None
     """Target network of BYOL and the closed-form predictors: ema or none."""
     seed: int | None = None

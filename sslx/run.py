@@ -175,31 +175,47 @@ def encode(config: Config, dataset: Dataset, state: TrainState) -> tuple[np.ndar
     return evaluate.extract(apply, variables, dataset.train_images), evaluate.extract(apply, variables, dataset.test_images)
 
 
-def assess(run: str | Path, parts: tuple[str, ...], *, save_to: str | None = None) -> dict[str, Any]:
+def assess(
+    run: str | Path,
+    parts: tuple[str, ...],
+    *,
+    dataset: str | None = None,
+    data_dir: str | None = None,
+    save_to: str | None = None,
+) -> dict[str, Any]:
     """The accuracies of a finished run that `parts` asks for ("knn", "linear", "few_label").
 
     Args:
         run: run folder.
         parts: which accuracies.
+        dataset: labelled images that the frozen encoder is evaluated on, by default those of the run; the network stays as it is.
+        data_dir: where they lie; by default where the run had its data.
         save_to: an .npz file for features, labels, test_features and test_labels.
 
     Raises:
-        FolderError, DataError: the run or its data cannot be read, there are no labels for accuracies, or `save_to` cannot be written.
+        FolderError, DataError: the run or the data cannot be read, the images do not fit the encoder, there are no labels for accuracies,
+            or `save_to` cannot be written.
     """
-    config, state, dataset = load_run(run)
-    if parts and not dataset.classes:
-        raise DataError(f"{dataset.name} has no labels to measure an accuracy by; ask for features alone, with --features OUT.npz")
-    arrays = encode(config, dataset, state)
+    config, state, images = load_run(run, dataset, data_dir)
+    if parts and not images.classes:
+        raise DataError(
+            f"{images.name} has no labels to measure an accuracy by; name images that have some with --dataset, or ask for features alone "
+            "with --features OUT.npz"
+        )
+    try:
+        arrays = encode(config, images, state)
+    except ValueError as error:
+        raise DataError(f"{images.name}: {error}") from None
     if save_to is not None:
         split: dict[str, Any] = {
             "features": arrays[0],
-            "labels": dataset.train_labels,
+            "labels": images.train_labels,
             "test_features": arrays[1],
-            "test_labels": dataset.test_labels,
+            "test_labels": images.test_labels,
         }
         with folders.replacing(Path(save_to)) as temporary, temporary.open("wb") as file:
             np.savez(file, **split)
-    return evaluate.evaluate(*arrays, dataset, parts=parts) if parts else {}
+    return evaluate.evaluate(*arrays, images, parts=parts) if parts else {}
 
 
 def load(run: str | Path) -> tuple[Callable[..., Array], dict[str, Any]]:
@@ -216,17 +232,18 @@ def load(run: str | Path) -> tuple[Callable[..., Array], dict[str, Any]]:
     return frozen_encoder(config.model), variables_of(state)
 
 
-def load_run(run: str | Path) -> tuple[Config, TrainState, Dataset]:
-    """Settings, last state and data set of a run folder.
+def load_run(run: str | Path, dataset: str | None = None, data_dir: str | None = None) -> tuple[Config, TrainState, Dataset]:
+    """Settings and last state of a run folder, and its data set or the other one that is named.
 
     Raises:
-        FolderError, DataError: the run or its data cannot be read, or do not belong together.
+        FolderError, DataError: the run or the data cannot be read, or its own data are not as they were.
     """
     folder = RunFolder(Path(run))
     config, inputs, state = read_run(folder)
-    dataset = data.load(config.dataset, data_dir=config.data_dir)
-    check_data(dataset, inputs, folder)
-    return config, state, dataset
+    images = data.load(dataset or config.dataset, data_dir=data_dir or config.data_dir)
+    if dataset in (None, config.dataset):
+        check_data(images, inputs, folder)
+    return config, state, images
 
 
 def read_run(folder: RunFolder) -> tuple[Config, Inputs, TrainState]:

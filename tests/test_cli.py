@@ -43,7 +43,7 @@ ROOT = Path(__file__).parent.parent
         ("pretrain --out /proc/version/x", "cannot write the run folder"),
         ("evaluate nowhere", "nowhere is not a run folder"),
         ("evaluate", "Missing from sslx evaluate"),
-        ("list models", "invalid choice 'models'"),
+        ("list optimizers", "invalid choice 'optimizers'"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(arguments, message, capsys, tmp_path, monkeypatch):
@@ -69,6 +69,8 @@ def test_lists_name_the_tables(capsys):
     assert "isoloss\n" in capsys.readouterr().out
     assert cli.main(["list", "presets", "--json"]) == 0
     assert "digits-isoloss" in json.loads(capsys.readouterr().out)
+    assert cli.main(["list", "models"]) == cli.main(["list", "views"]) == 0
+    assert {"resnet18-imagenet", "cifar-simclr"} < set(capsys.readouterr().out.split())
 
 
 def test_divergence_is_exit_code_3(capsys, monkeypatch):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cheap_view import brighten
-from sslx import augment, cli, data, run
+from sslx import augment, cli, data, evaluate, run
 from sslx.assemble import assemble
 from sslx.checkpoint import Checkpoints
 from sslx.config import ConfigError
@@ -82,7 +82,8 @@ def test_features_are_there_and_accuracies_are_refused(finished, tiny, tmp_path,
     out, saved = str(finished[0]), tmp_path / "features.npz"
     assert cli.main(["evaluate", out, "--knn", "--features", str(saved)]) == 2
     assert capsys.readouterr().err == (
-        f"sslx: {tiny.dataset} has no labels to measure an accuracy by; ask for features alone, with --features OUT.npz\n"
+        f"sslx: {tiny.dataset} has no labels to measure an accuracy by; name images that have some with --dataset, or ask for features "
+        "alone with --features OUT.npz\n"
     )
     assert not saved.exists()
     assert cli.main(["evaluate", out, "--features", str(saved)]) == 0
@@ -91,6 +92,29 @@ def test_features_are_there_and_accuracies_are_refused(finished, tiny, tmp_path,
         np.testing.assert_array_equal(arrays["test_features"], run.features(out, tiny.dataset, "test"))
     apply, variables = run.load(out)
     assert apply(variables, np.zeros((3, 8, 8, 1), np.uint8)).shape == (3, 256)
+
+
+def test_labelled_images_that_are_named_measure_the_encoder(finished, tmp_path, capsys):
+    out, digits = finished[0], data.load("digits")
+    wanted = evaluate.evaluate(run.features(out, "digits", "train"), run.features(out, "digits", "test"), digits, parts=("knn",))
+    saved = tmp_path / "transfer.npz"
+    assert cli.main(["evaluate", str(out), "--dataset", "digits", "--knn", "--json", "--features", str(saved)]) == 0
+    assert json.loads(capsys.readouterr().out) == wanted
+    with np.load(saved) as arrays:
+        np.testing.assert_array_equal(arrays["test_labels"], digits.test_labels)
+
+
+def test_other_images_that_do_not_fit_the_encoder_are_told(finished, tmp_path, capsys):
+    digits = data.load("digits")
+    np.savez(tmp_path / "rgb.npz", images=digits.train_images.repeat(3, -1), labels=digits.train_labels)
+    assert cli.main(["evaluate", str(finished[0]), "--dataset", f"npz:{tmp_path}/rgb.npz", "--features", str(tmp_path / "none.npz")]) == 2
+    assert f"{tmp_path}/rgb.npz: images of (8, 8, 3) do not fit this mlp" in capsys.readouterr().err
+    assert not (tmp_path / "none.npz").exists()
+
+
+def test_other_data_are_looked_for_where_the_user_says(finished, tmp_path, capsys):
+    assert cli.main(["evaluate", str(finished[0]), "--dataset", "cifar10", "--data-dir", str(tmp_path)]) == 2
+    assert str(tmp_path) in capsys.readouterr().err
 
 
 def test_what_came_out_is_said_without_accuracies(finished, capsys):
