@@ -129,6 +129,12 @@ class Config:
         return cls(**{**fields, "projector": tuple(projector) if isinstance(projector, list) else projector})
 
 
+def check_config(config: Any) -> None:
+    """Raise ConfigError unless this is a Config."""
+    if not isinstance(config, Config):
+        raise ConfigError(f"config must be a Config, as sslx.presets.preset makes it, got {config!r}")
+
+
 def one_of(name: str, value: Any, table: Any) -> None:
     """Raise ConfigError unless `value` is in the table."""
     if not isinstance(value, str) or value not in table:

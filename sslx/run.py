@@ -23,7 +23,7 @@ from sslx.assemble import Inputs, Parts, assemble, frozen_encoder, frozen_projec
 from sslx.augment import RECIPES, make_views
 from sslx.baseline import raw_scores
 from sslx.checkpoint import Checkpoints
-from sslx.config import Config, ConfigError
+from sslx.config import Config, check_config
 from sslx.data import DataError, Dataset
 from sslx.feed import check_feed, describe_feed
 from sslx.fit import SPECTRUM_IMAGES, Recorder, Watch, begin, check_data, fit, saved_inputs
@@ -65,8 +65,7 @@ def pretrain(config: Config, *, out: str | Path | None = None, resume: bool = Fa
         ProcessError: another process could not read the data.
     """
     clock = time.perf_counter()
-    if not isinstance(config, Config):
-        raise ConfigError(f"config must be a Config, as sslx.presets.preset makes it, got {config!r}")
+    check_config(config)
     run = on_first(folders.open_existing)(out, config) if resume else None
     if run and (summary := on_first(run.read_summary)()):
         return {**summary, "run": str(run.path)}

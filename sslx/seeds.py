@@ -13,7 +13,7 @@ import numpy as np
 
 from sslx import folder as folders
 from sslx.checkpoint import Checkpoints
-from sslx.config import Config, ConfigError
+from sslx.config import Config, ConfigError, check_config
 from sslx.fit import Watch
 from sslx.processes import on_first
 from sslx.run import pretrain, read_data, silent, train_and_score
@@ -43,6 +43,7 @@ def pretrain_seeds(
         ConfigError, DataError, FolderError, Divergence: as in `sslx.pretrain`.
     """
     begin = time.perf_counter()
+    check_config(config)
     if count < 2:
         raise ConfigError(f"count must be at least 2 for a standard deviation, got {count}; use sslx.pretrain for one run")
     if resume and out is None:

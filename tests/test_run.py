@@ -4,6 +4,7 @@ import inspect
 import json
 import re
 import shutil
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from cheap_view import brighten
-from sslx import augment, cli, data, evaluate, folder, parallel, run
+from sslx import augment, cli, data, evaluate, folder, parallel, run, seeds
 from sslx.config import ConfigError
 from sslx.evaluate import _few_label
 from sslx.methods import METHODS
@@ -200,9 +201,10 @@ def test_a_diverging_run_keeps_its_last_good_checkpoint(tmp_path, monkeypatch, c
     assert [record["step"] for record in folder.read_lines(tmp_path / "bad" / "validation.jsonl")] == [4]
 
 
-def test_a_name_is_no_config(without_typing_hook):
+@pytest.mark.parametrize("pretrain", [run.pretrain, partial(seeds.pretrain_seeds, count=2)])
+def test_a_name_is_no_config(pretrain, without_typing_hook):
     with pytest.raises(ConfigError, match=r"config must be a Config, as sslx.presets.preset makes it, got 'digits-vicreg'"):
-        run.pretrain("digits-vicreg")  # pyright: ignore[reportArgumentType]
+        pretrain("digits-vicreg")
 
 
 def test_a_split_that_does_not_exist_is_named(finished):
