@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from sslx.dynamics._neighbourhood import local_path
 from sslx.typing import Number
 
 
@@ -63,7 +64,7 @@ def decoupled_solution(
     """`solution(t[...], lam0[M]) -> [..., M]` of modes that do not see each other, with exact derivatives however `solve` works.
 
     For every flow of one variable  d lam/dt = v(lam)  and  d lam/d lam0 = v(lam)/v(lam0).  At a fixed point, and as long as the mode
-    is next to one, the ratio is  e^{v'(lam0) t}.  Beyond a blow-up both are given as 0.
+    is next to one, the ratio is  e^{v'(lam0) t}; there derivatives are exact up to the second. Beyond a blow-up both are given as 0.
 
     Args:
         velocity: v, elementwise.
@@ -81,49 +82,12 @@ def decoupled_solution(
         finite = jnp.isfinite(lam)
         here = jnp.where(finite, lam, 1.0)
         v = velocity(here)
-        return lam, jnp.where(finite, v * t_dot + sensitivity(neighbourhood(velocity, t, lam0, here), v) * lam0_dot, 0.0)
+        _, moved, close = jax.jvp(lambda x: local_path(velocity, bounded(t), x, here), (lam0,), (lam0_dot,), has_aux=True)
+        away = v / jnp.where(close, 1.0, velocity(lam0)) * lam0_dot
+        return lam, jnp.where(finite, v * t_dot + jnp.where(close, moved, away), 0.0)
 
     def solution(t: ArrayLike, lam0: ArrayLike) -> Array:
         t, lam0 = floating(t, lam0)
         return solved(t[..., None], lam0)
 
     return solution
-
-
-class Neighbourhood(NamedTuple):
-    """The start of a path and what is near it: v(lam0), whether the path stays close to a fixed point, and there
-    e^{v'(lam0) t} and (e^{v' t} - 1)/v'; elsewhere these two mean nothing."""
-
-    v0: Array
-    close: Array
-    growth: Array
-    span: Array
-
-
-def neighbourhood(velocity: Callable[[Array], Array], t: Array, lam0: Array, lam: Array) -> Neighbourhood:
-    """Of the path from lam0 to lam in the time t.
-
-    It is close where v(lam0) is 0 or, next to a fixed point other than 0, has lost half its digits and lam has not left. The test
-    |v v''| <= sqrt(eps) v'^2  is that of a simple root: at a double one v v''/v'^2 is 1/2 however close it is.
-    """
-
-    def slope(x):
-        return jax.jvp(velocity, (x,), (jnp.ones_like(x),))[1]
-
-    v0 = velocity(lam0)
-    v1, v2 = jax.jvp(slope, (lam0,), (jnp.ones_like(lam0),))
-    info = jnp.finfo(v0.dtype)
-    few = info.eps**0.5
-    size = jnp.abs(v1)
-    near = (jnp.abs(v0) < size * jnp.abs(lam0) / 2) & (jnp.abs(v0 * v2) <= few * v1**2) & (jnp.abs((lam - lam0) * v2) <= few * size)
-    close = (jnp.abs(v0) < info.tiny) | near
-    largest = jnp.log(info.max) - 1 + jnp.minimum(jnp.log(jnp.where(v1 == 0, 1.0, size)), 0.0)  # so that growth and span are finite:
-    exponent = jnp.minimum(jnp.where(close, v1, 0.0) * bounded(t), largest)  # a derivative that is not needed is multiplied by 0
-    still = exponent == 0
-    span = jnp.where(still, bounded(t), jnp.expm1(exponent) / jnp.where(still, 1.0, v1))
-    return Neighbourhood(v0, close, jnp.exp(exponent), span)
-
-
-def sensitivity(near: Neighbourhood, v: Array) -> Array:
-    """d lam/d lam0 = v(lam)/v(lam0), or e^{v'(lam0) t} close to a fixed point."""
-    return jnp.where(near.close, near.growth, v / jnp.where(near.close, 1.0, near.v0))

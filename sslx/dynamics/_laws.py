@@ -14,9 +14,10 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from sslx.dynamics._compensated import log1p_minus, reciprocal_minus_product
-from sslx.dynamics._flow import EigenFlow, bounded, decoupled_solution, floating, neighbourhood, sensitivity
+from sslx.dynamics._flow import EigenFlow, bounded, decoupled_solution, floating
 from sslx.dynamics._integrals import log_ratio, turn
 from sslx.dynamics._lambert import one_plus_omega
+from sslx.dynamics._neighbourhood import local_path
 from sslx.dynamics._parameters import number, transformed
 from sslx.typing import Number
 
@@ -77,7 +78,7 @@ def parametric_solution(build: Callable[..., Law], parameters: tuple[Number, ...
     """`decoupled_solution` for parameters theta that jax transforms, with the derivative by these too.
 
     The time from lam0 to lam stays t:  d lam/d theta = -v(lam) d elapsed(lam0, lam)/d theta.  At and next to a fixed point it is
-    (d v/d theta) (e^{v' t} - 1)/v', and of a mode that has arrived at one  -(d v/d theta)/v'.
+    (d v/d theta) (e^{v' t} - 1)/v' (exact up to the second derivative), and of a mode that has arrived at one  -(d v/d theta)/v'.
     """
 
     @jax.custom_jvp
@@ -90,18 +91,22 @@ def parametric_solution(build: Callable[..., Law], parameters: tuple[Number, ...
         lam, law = solved(*primals), build(*theta)
         finite = jnp.isfinite(lam)
         here = jnp.where(finite, lam, law.free)
-        v, near = law.velocity(here), neighbourhood(law.velocity, t, lam0, here)
-        arrived = ~near.close & ((v == 0) | (jnp.abs(here) < jnp.finfo(v.dtype).tiny ** 0.5))  # or squares of lam vanish
-        on_the_way = finite & ~near.close & ~arrived
+        v = law.velocity(here)
+        _, moved, close = jax.jvp(
+            lambda theta, x: local_path(build(*theta).velocity, bounded(t), x, here), (theta, lam0), (theta_dot, lam0_dot), has_aux=True
+        )
+        arrived = ~close & ((v == 0) | (jnp.abs(here) < jnp.finfo(v.dtype).tiny ** 0.5))  # or squares of lam vanish
+        on_the_way = finite & ~close & ~arrived
         start, goal = (jnp.where(on_the_way, x, law.free) for x in (lam0, here))
 
         def along(f: Callable[[Law], Array]) -> Array:
             return jax.jvp(lambda theta: f(build(*theta)), (theta,), (theta_dot,))[1]
 
-        pushed = along(lambda law: law.velocity(jnp.where(near.close, lam0, here)))
         slope = jnp.where(arrived, jax.jvp(law.velocity, (here,), (jnp.ones_like(here),))[1], 1.0)
-        moved = jnp.where(arrived, -pushed / jnp.where(slope == 0, 1.0, slope), -v * along(lambda law: law.elapsed(start, goal)))
-        rise = v * t_dot + sensitivity(near, v) * lam0_dot + jnp.where(near.close, pushed * near.span, moved)
+        settled = -along(lambda law: law.velocity(here)) / jnp.where(slope == 0, 1.0, slope)
+        pushed = jnp.where(arrived, settled, -v * along(lambda law: law.elapsed(start, goal)))
+        away = v / jnp.where(close, 1.0, law.velocity(lam0)) * lam0_dot + pushed
+        rise = v * t_dot + jnp.where(close, moved, away)
         return lam, jnp.where(finite, rise, 0.0).astype(lam.dtype)
 
     def solution(t: ArrayLike, lam0: ArrayLike) -> Array:

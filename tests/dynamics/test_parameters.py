@@ -110,6 +110,41 @@ def test_derivative_of_a_mode_that_rests_on_a_fixed_point():
     np.testing.assert_allclose(late, [0.0, *[-1 / (2 * fixed[2] - 1)] * 2], rtol=1e-9, atol=1e-300)
 
 
+def test_second_derivatives_on_a_fixed_point():
+    """From the variational equations there, where the velocity has slope a: of dv/d eta = -x, d^2 v/dx^2 = 2 - 6 x."""
+    eta, t = 0.1, 3.0
+    x = np.asarray(dynamics.euclidean(weight_decay=eta).fixed_points(jnp.ones(1)))[:, 0]
+    a, bend = 2 * x - 3 * x**2 - eta, 2 - 6 * x
+    growth, span = np.exp(a * t), np.expm1(a * t) / a
+    twice = growth * (bend * -x * (span - t) / a - t)
+    of_decay = bend * x**2 * ((growth**2 - growth) / a - 2 * t * growth + span) / a**2 + 2 * x * (t * growth - span) / a
+
+    def state(eta, lam0):
+        return dynamics.euclidean(weight_decay=eta).solution(t, lam0[None])[0]
+
+    found = jax.jit(jax.vmap(jax.hessian(state, (0, 1)), (None, 0)))(eta, x)
+    np.testing.assert_allclose(found, [[of_decay, twice], [twice, growth * bend * span]], rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_second_derivatives_next_to_a_fixed_point(dtype):
+    """Of a logistic, also where its mode is dead, or next to its capacity by less than half the digits."""
+
+    def closed_form(eta, lam0):
+        return lam0 / (jnp.exp((eta - 1) * 3.0) - jnp.expm1((eta - 1) * 3.0) * lam0 / (1 - eta))
+
+    def state(eta, lam0):
+        return dynamics.iso_euclidean(weight_decay=eta).solution(jnp.asarray(3.0, lam0.dtype), lam0[None])[0]
+
+    half = np.finfo(dtype).eps ** 0.5
+    starts = np.asarray([0.0, 0.25, 0.75 * (1 - half / 10), 0.75 * (1 - 3 * half), 0.75])
+    found, wanted = (
+        jax.jit(jax.vmap(jax.hessian(f, (0, 1)), (None, 0)))(*map(jnp.asarray, xs))
+        for f, xs in ((state, (dtype(0.25), starts.astype(dtype))), (closed_form, (0.25, starts)))
+    )
+    np.testing.assert_allclose(found, wanted, rtol=10 * half, atol=1e-12)
+
+
 def test_derivative_of_the_pair_by_the_exponent():
     """The sum of the modes, or of their powers, stays what it was; the other equation by differences."""
     start, step = np.asarray([0.3, 1.9]), 1e-4
