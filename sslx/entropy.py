@@ -147,10 +147,14 @@ def median_squared_distance(z: Embedding, *, axis_name: AxisName = None) -> Scal
 
 @jax.jit
 def _median_of_pairs(distances: Array) -> Array:
-    """Median above the zero diagonal of a symmetric matrix of numbers >= 0: sorted, it has the diagonal first and then pairs of equals."""
+    """Median above the zero diagonal of a symmetric matrix of numbers >= 0: sorted, it has the diagonal first and then pairs of equals.
+
+    NaN where one of them is.
+    """
     n = len(distances)
     pairs = n * (n - 1) // 2
-    return (_kth_smallest(distances, n + pairs // 2 * 2) + _kth_smallest(distances, n + (pairs - 1) // 2 * 2)) / 2
+    median = (_kth_smallest(distances, n + pairs // 2 * 2) + _kth_smallest(distances, n + (pairs - 1) // 2 * 2)) / 2
+    return jnp.where(jnp.any(jnp.isnan(distances)), jnp.nan, median)
 
 
 def _kth_smallest(x: Array, k: int) -> Array:

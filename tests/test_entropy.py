@@ -78,6 +78,11 @@ def test_median_leaves_a_row_and_itself_out():
     assert jax.jit(median_squared_distance)(TALL) == pytest.approx(reference.median_squared_distance(TALL))
 
 
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
+def test_median_of_what_is_not_finite_is_unknown(bad):
+    assert np.isnan(median_squared_distance(jnp.asarray(TALL).at[1, 0].set(bad)))
+
+
 @pytest.mark.parametrize(
     "function", [logdet_entropy, lambda z, **axis: pairwise_entropy_isotropic(z, 0.3, **axis), median_squared_distance]
 )

@@ -14,7 +14,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from sslx.checks import check_floating, check_integer, check_square
-from sslx.dynamics._flow import EigenFlow, bounded, floating
+from sslx.dynamics._flow import EigenFlow, bounded, floating, unless_unknown
 from sslx.linalg import symmetrise
 
 
@@ -80,7 +80,7 @@ def barlow_twins(gamma: ArrayLike) -> EigenFlow:
         start, goal = jnp.where(reached, c, 0.5), jnp.where(reached, level, 0.5)
         odds = goal * (1 - start) / (start * (1 - goal))
         time = jnp.log(odds) / (8 * jnp.where(reached, gamma, 1.0))
-        return jnp.where(level == c, 0.0, jnp.where(reached, time, jnp.inf))
+        return unless_unknown(jnp.where(level == c, 0.0, jnp.where(reached, time, jnp.inf)), level, c)
 
     return EigenFlow(velocity, solution, invariant, fixed_points, arrival)
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from sslx.dynamics._flow import EigenFlow, bounded, floating, grown
+from sslx.dynamics._flow import EigenFlow, bounded, floating, grown, unless_unknown
 from sslx.dynamics._laws import eigen_flow, hyperbolic, logistic, quadratic_bracket
 from sslx.dynamics._parameters import Noise, deviations, known_below, number, transformed, vanishes
 from sslx.typing import Number
@@ -120,7 +120,7 @@ def euclidean_no_predictor(*, noise: Noise = (0.0, 0.0), stop_gradient: bool = T
         level, s0 = floating(level, s0)
         falls = (level < s0) & (level > 0) & (rate > 0)
         time = jnp.log(jnp.where(falls, s0 / level, 1.0)) / jnp.where(falls, rate, 1.0)
-        return jnp.where(level == s0, 0.0, jnp.where(falls, time, jnp.inf))
+        return unless_unknown(jnp.where(level == s0, 0.0, jnp.where(falls, time, jnp.inf)), level, s0)
 
     def solution(t: ArrayLike, s0: ArrayLike) -> Array:
         t, s0 = floating(t, s0)

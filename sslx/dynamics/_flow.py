@@ -3,6 +3,7 @@
 Shapes: M modes; `lam` [..., M] is a state (a flow with two numbers per mode has [..., 2, M] and says so); t [...] times.
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -46,6 +47,11 @@ def floating(*xs: ArrayLike) -> tuple[Array, ...]:
 def bounded(t: Array) -> Array:
     """The time, or one so large that it is as good as infinite, whose products with 0 are 0."""
     return jnp.minimum(t, jnp.finfo(t.dtype).max / 1e6)
+
+
+def unless_unknown(found: Array, *given: Array) -> Array:
+    """What was found, NaN where a number that it was found from is."""
+    return jnp.where(functools.reduce(jnp.logical_or, map(jnp.isnan, given)), jnp.nan, found)
 
 
 def positive_power(x: Array, exponent: ArrayLike) -> Array:

@@ -16,7 +16,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from sslx.checks import check_matrix, check_pair, check_square
-from sslx.dynamics._flow import EigenFlow, bounded, floating, grown
+from sslx.dynamics._flow import EigenFlow, bounded, floating, grown, unless_unknown
 from sslx.dynamics._toy_losses import infonce_logits
 from sslx.linalg import symmetrise
 
@@ -59,7 +59,7 @@ def infonce(rates: ArrayLike) -> EigenFlow:
         level, s0 = floating(level, s0)
         reached = ((level - s0) * rates > 0) & (s0 > 0) & (level > 0)
         time = jnp.log(jnp.where(reached, level / jnp.where(reached, s0, 1.0), 1.0)) / divisor
-        return jnp.where(level == s0, 0.0, jnp.where(reached, time, jnp.inf))
+        return unless_unknown(jnp.where(level == s0, 0.0, jnp.where(reached, time, jnp.inf)), level, s0)
 
     return EigenFlow(velocity, solution, invariant, fixed_points, arrival)
 

@@ -14,7 +14,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from sslx.dynamics._compensated import log1p_minus, reciprocal_minus_product
-from sslx.dynamics._flow import EigenFlow, bounded, decoupled_solution, floating
+from sslx.dynamics._flow import EigenFlow, bounded, decoupled_solution, floating, unless_unknown
 from sslx.dynamics._integrals import log_ratio, turn
 from sslx.dynamics._lambert import one_plus_omega
 from sslx.dynamics._neighbourhood import local_path
@@ -58,7 +58,8 @@ def eigen_flow(build: Callable[..., Law], *parameters: Number, threshold: Number
         end = law.solve(jnp.asarray(jnp.inf, lam0.dtype), lam0)
         reached = (level - lam0) * (end - level) > 0
         start, goal = jnp.where(reached, lam0, law.free), jnp.where(reached, level, law.free)
-        return jnp.where(level == lam0, 0.0, jnp.where(reached, law.elapsed(start, goal), jnp.inf))
+        time = jnp.where(reached, law.elapsed(start, goal), jnp.inf)
+        return unless_unknown(jnp.where(level == lam0, 0.0, time), level, lam0)
 
     def velocity(lam: ArrayLike) -> Array:
         return law.velocity(*floating(lam))
@@ -295,6 +296,6 @@ def by_bisection(
         reached, ahead = lax.fori_loop(0, 8 * lam0.dtype.itemsize, halve, bracket)
         arrived = jnp.isinf(t) | (jnp.isinf(goal) & (ahead == far))
         found = jnp.where(arrived, goal, lax.bitcast_convert_type(reached, lam0.dtype))
-        return jnp.where((velocity(lam0) == 0) | (t == 0), lam0, jnp.where(jnp.isnan(t), t, found))
+        return jnp.where((velocity(lam0) == 0) | (t == 0), lam0, unless_unknown(found, t, lam0))
 
     return solve

@@ -66,10 +66,10 @@ def eigenmodes(
 def collapse_gain(agreement: Float[np.ndarray, " d"], weight_decay: float) -> Float[np.ndarray, " d"]:
     """p_- of every mode, [d]: 2 h / (1 + sqrt(1 - 4 h / agreement)), infinite where the root is not real."""
     if weight_decay == 0:
-        return np.zeros_like(agreement)
+        return np.where(np.isnan(agreement), np.nan, 0.0)
     kappa = 1 / np.maximum(agreement, 1e-300)
     square = 1 - 4 * weight_decay * kappa
-    return np.where(square >= 0, 2 * weight_decay / (1 + np.sqrt(np.maximum(square, 0))), np.inf)
+    return np.where(square < 0, np.inf, 2 * weight_decay / (1 + np.sqrt(np.maximum(square, 0))))
 
 
 def _check(z_a: np.ndarray, z_b: np.ndarray, predictor: np.ndarray | None, weight_decay: float) -> None:

@@ -23,7 +23,7 @@ class ValidationSplit(NamedTuple):
 
 
 def validation_split(labels: Int[np.ndarray, " N"]) -> ValidationSplit:
-    """A fifth of every class, the same for every run on these labels; of more than 10,000 images less, 2,000 of all.
+    """A fifth of every class, the same for every run on these labels; of more than 10,000 labelled images less, 2,000 of all.
 
     At least one image of every class is kept and, of those with two or more, at least one is held out.
 
@@ -33,7 +33,7 @@ def validation_split(labels: Int[np.ndarray, " N"]) -> ValidationSplit:
     if not np.any(labels >= 0):
         raise ValueError(f"labels must name the class of some image, got none among {len(labels)}; labels below 0 are none")
     rng = np.random.default_rng(0)
-    share = min(0.2, 2000 / len(labels))
+    share = min(0.2, 2000 / np.sum(labels >= 0))
     held = [rng.permutation(np.flatnonzero(labels == c)) for c in np.unique(labels[labels >= 0])]
     rows = np.sort(np.concatenate([part[: min(max(1, round(share * len(part))), len(part) - 1)] for part in held]))
     kept = np.setdiff1d(np.flatnonzero(labels >= 0), rows)

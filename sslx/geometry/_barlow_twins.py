@@ -10,10 +10,10 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jaxtyping import Float
 
-from sslx.checks import check_pair, check_range, check_square
+from sslx.checks import check_count, check_pair, check_range, check_square
 from sslx.geometry._unit import standardise
 from sslx.linalg import rounding_share, safe_norm, safe_sqrt, symmetrise
-from sslx.moments import at_least_float32, second_moment
+from sslx.moments import at_least_float32, global_count, second_moment
 from sslx.typing import AnyArray, AxisName, Embedding, Matrix, Scalar
 
 
@@ -55,7 +55,8 @@ def barlow_twins_efficiency(z_a: Embedding, z_b: Embedding, *, axis_name: AxisNa
 
     Reference: Zhang (2025), arXiv:2510.10980 (C = I is optimal); Zbontar et al. (2021), arXiv:2103.03230 (C).
     """
-    check_pair("z_a", z_a, "z_b", z_b, min_rows=2)
+    check_pair("z_a", z_a, "z_b", z_b)
+    check_count("z_a", global_count(z_a, axis_name))
     a, b = standardise(z_a, axis_name=axis_name), standardise(z_b, axis_name=axis_name)
     c, r = second_moment(a, b, axis_name=axis_name), second_moment(a, axis_name=axis_name)
     some_feature_is_constant = jnp.min(jnp.diagonal(r)) <= 0.5
@@ -110,7 +111,8 @@ def augmentation_fisher(z_a: Embedding, z_b: Embedding, *, ridge: float = 0.0, a
 
     Reference: Zhang (2025), arXiv:2510.10980 (C and the average Fisher information, linked through the augmentation noise).
     """
-    check_pair("z_a", z_a, "z_b", z_b, min_rows=2)
+    check_pair("z_a", z_a, "z_b", z_b)
+    check_count("z_a", global_count(z_a, axis_name))
     check_range("ridge", ridge)
     difference = standardise(z_a, axis_name=axis_name) - standardise(z_b, axis_name=axis_name)
     noise = second_moment(difference, axis_name=axis_name) / 2
@@ -139,7 +141,8 @@ def predictive_fisher(z_a: Embedding, z_b: Embedding, *, ridge: float = 0.0, axi
 
     Reference: Zhang (2025), arXiv:2510.10980, with the Gaussian conditional p(t | z) taken from the second moments.
     """
-    check_pair("z_a", z_a, "z_b", z_b, min_rows=2)
+    check_pair("z_a", z_a, "z_b", z_b)
+    check_count("z_a", global_count(z_a, axis_name))
     check_range("ridge", ridge)
     a, b = standardise(z_a, axis_name=axis_name), standardise(z_b, axis_name=axis_name)
     c = second_moment(a, b, axis_name=axis_name)
@@ -167,7 +170,8 @@ def data_metric_spectra(z_a: Embedding, z_b: Embedding, *, axis_name: AxisName =
     Raises:
         ValueError, TypeError: unless z_a and z_b are floating-point of one shape [N, d].
     """
-    check_pair("z_a", z_a, "z_b", z_b, min_rows=2)
+    check_pair("z_a", z_a, "z_b", z_b)
+    check_count("z_a", global_count(z_a, axis_name))
     a, b = standardise(z_a, axis_name=axis_name), standardise(z_b, axis_name=axis_name)
     r_a, r_b = second_moment(a, axis_name=axis_name), second_moment(b, axis_name=axis_name)
     whiten, empty = _whitening((r_a + r_b) / 2)

@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from sslx.checks import check_matrix
+from sslx.checks import check_count, check_matrix
 from sslx.geometry._effective_dimension import effective_dimension
 from sslx.geometry._unit import centre_varying, in_own_unit, standardise
 from sslx.linalg import symmetrise
-from sslx.moments import second_moment
+from sslx.moments import global_count, second_moment
 from sslx.typing import AxisName, Embedding, Matrix, Scalar
 
 
@@ -48,7 +48,8 @@ def efficiencies(z: Embedding, *, threshold: float = 1e-3, axis_name: AxisName =
 
     Reference: Zhang (2025), arXiv:2510.10980, for eta; the gauge is left open there.
     """
-    check_matrix("z", z, min_rows=2)
+    check_matrix("z", z)
+    check_count("z", global_count(z, axis_name))
     z = in_own_unit(z, axis_name=axis_name)
     gauges = z, centre_varying(z, axis_name=axis_name), standardise(z, axis_name=axis_name)
     return EfficienciesByGauge(*(_by_functional(second_moment(rows, axis_name=axis_name), threshold) for rows in gauges))

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from sslx.checks import check_integer, check_matrix, check_pair
+from sslx.checks import check_count, check_integer, check_matrix, check_pair
 from sslx.collectives import all_gather_if, axis_index, pmean_if
 from sslx.geometry._unit import unit_rows
 from sslx.linalg import safe_norm
@@ -44,7 +44,8 @@ def uniformity(z: Embedding, *, t: Number = 2, batch_size: int = 256, axis_name:
 
     Reference: Wang and Isola (2020), arXiv:2005.10242.
     """
-    check_matrix("z", z, min_rows=2)
+    check_matrix("z", z)
+    check_count("z", global_count(z, axis_name))
     check_integer("batch_size", batch_size)
     local = unit_rows(z)
     points = all_gather_if(local, axis_name)
@@ -105,7 +106,8 @@ def self_cluster(z: Embedding, *, axis_name: AxisName = None) -> Scalar:
 
     Reference: Tsitsulin, Munkhoeva, Perozzi (2023), arXiv:2305.16562.
     """
-    check_matrix("z", z, min_rows=2)
+    check_matrix("z", z)
+    check_count("z", global_count(z, axis_name))
     if z.shape[1] < 2:
         raise ValueError(f"z must have at least 2 columns, got shape {z.shape}; on a line every pair of unit vectors is parallel")
     gram = second_moment(unit_rows(z), axis_name=axis_name)

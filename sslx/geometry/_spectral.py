@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from sslx.checks import check_matrix
+from sslx.checks import check_count, check_matrix
 from sslx.geometry._effective_dimension import effective_dimension, participation, shannon_entropy, trace_moments
 from sslx.geometry._unit import centre_varying, in_own_unit
 from sslx.linalg import rounding_share
@@ -85,7 +85,8 @@ def participation_ratio(z: Embedding, *, axis_name: AxisName = None) -> Scalar:
 
     Reference: Gao et al. (2017), A theory of multineuronal dimensionality, dynamics and measurement, bioRxiv 214262.
     """
-    check_matrix("z", z, min_rows=2)
+    check_matrix("z", z)
+    check_count("z", global_count(z, axis_name))
     return participation(_covariance(z, axis_name))
 
 
@@ -108,7 +109,8 @@ def corrected_participation_ratio(z: Embedding, *, axis_name: AxisName = None) -
 
     Reference: Srivastava (2005), Some tests concerning the covariance matrix in high dimensional data, for the unbiased tr Sigma^2.
     """
-    check_matrix("z", z, min_rows=3)
+    check_matrix("z", z)
+    check_count("z", global_count(z, axis_name), minimum=3)
     m = global_count(z, axis_name) - 1
     a, b = trace_moments(_covariance(z, axis_name))
     square_trace = (b - a / m) * m**2 / ((m - 1) * (m + 2))
@@ -127,7 +129,7 @@ def condition_number(z: Embedding) -> Scalar:
     """
     l = _covariance_eigenvalues(z)
     singular = (l[-1] <= rounding_share(l.dtype) ** 2 * l[0]) | (z.shape[0] <= z.shape[1])
-    return jnp.where(singular, jnp.inf, l[0] / jnp.where(singular, 1, l[-1]))
+    return jnp.where(singular & ~jnp.isnan(l[0]), jnp.inf, l[0] / jnp.where(singular, 1, l[-1]))
 
 
 def alpha_req(z: Embedding, *, first: int = 3, last: int = 100) -> Scalar:

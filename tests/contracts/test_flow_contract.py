@@ -259,6 +259,16 @@ def test_an_unknown_time_gives_an_unknown_state():
         assert np.isnan(SOLVED[name][0].solution(np.nan, SOLVED[name][1])).all()
 
 
+@pytest.mark.parametrize("name", ["euclidean decay", "barlow twins", "infonce", "no predictor"])
+def test_an_unknown_start_has_unknown_states_and_times(name):
+    flow, start = SOLVED[name]
+    broken = np.where(np.arange(len(start)) == 1, np.nan, start)
+    unknown = np.isnan(broken)
+    np.testing.assert_array_equal(np.isnan(flow.solution(np.inf, broken)), unknown)
+    np.testing.assert_array_equal(np.isnan(flow.arrival(0.5, broken)), unknown)
+    assert np.isnan(flow.arrival(np.nan, start)).all()
+
+
 def test_times_of_any_shape_and_batched_starts():
     flow, start = SOLVED["euclidean decay"]
     solution = jax.jit(flow.solution)

@@ -131,12 +131,15 @@ def test_embedding_scores_are_those_of_all_rows_and_a_constant_feature_has_none(
 
 
 def test_a_large_set_is_watched_on_some_of_its_images():
-    split = validation_split(np.arange(50_000) % 10)
+    labels = np.arange(50_000) % 10
+    split = validation_split(labels)
     rows = monitored(split)
     assert len(split.held) == 2_000
     assert len(set(rows)) == len(rows) == 6_000
     np.testing.assert_array_equal(rows[:2_000], split.held)
     assert set(rows[2_000:]) < set(split.kept)
+    few = np.append(labels[:5_000], np.full(100_000, -1))
+    np.testing.assert_array_equal(validation_split(few).held, validation_split(labels[:5_000]).held)
 
 
 def test_few_images_of_many_features_are_judged_in_their_span():

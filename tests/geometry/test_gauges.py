@@ -49,5 +49,5 @@ def test_split_batch_and_collapse(z):
 
 
 def test_bad_input(without_typing_hook):
-    with pytest.raises(ValueError, match=r"z must have at least 2 rows .*got shape \(1, 3\)"):
+    with pytest.raises(ValueError, match=r"z must have at least 2 rows over all devices, got 1; pass a larger batch"):
         geometry.efficiencies(jnp.ones((1, 3)))

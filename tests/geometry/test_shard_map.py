@@ -1,5 +1,7 @@
 """Under jax.shard_map, with its check of what is the same on all devices, every metric is that of the whole batch."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -40,3 +42,10 @@ def test_a_metric_of_the_whole_batch(name):
     wanted, found = jax.tree.leaves(jax.jit(METRICS[name])(A, B)), jax.tree.leaves(jax.jit(spread)(A, B))
     for one, several in zip(wanted, found, strict=True):
         np.testing.assert_allclose(several, one, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_device_may_have_one_row(name):
+    wanted = jax.eval_shape(METRICS[name], A, B)
+    found = jax.eval_shape(jax.vmap(partial(METRICS[name], axis_name="i"), axis_name="i"), A[:, None], B[:, None])
+    assert [x.shape[1:] for x in jax.tree.leaves(found)] == [x.shape for x in jax.tree.leaves(wanted)]

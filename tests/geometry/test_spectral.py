@@ -81,6 +81,7 @@ def test_rows_that_are_equal_but_for_the_rounding_of_their_mean_fill_no_dimensio
     equal = _all_metrics(np.tile(np.float32(0.1) * np.arange(1, 13, dtype=np.float32), (40, 1)))
     assert [float(equal[name]) for name in DIMENSIONS[2:]] == [0, 0, 0]
     assert equal["condition_number"] == np.inf
+    assert np.isnan(geometry.condition_number(jnp.full((4, 5), jnp.nan)))
 
 
 @jax.jit
@@ -162,8 +163,10 @@ def test_participation_ratio_of_split_batch():
 def test_bad_input(without_typing_hook):
     with pytest.raises(ValueError, match=r"z must have shape \[N, d\], got \(4, 3, 2\)"):
         geometry.rankme(jnp.ones((4, 3, 2)))
-    with pytest.raises(ValueError, match=r"z must have at least 2 rows .*got shape \(1, 4\)"):
+    with pytest.raises(ValueError, match=r"z must have at least 2 rows over all devices, got 1; pass a larger batch"):
         geometry.participation_ratio(jnp.ones((1, 4)))
+    with pytest.raises(ValueError, match=r"z must have at least 2 rows .*got shape \(1, 4\)"):
+        geometry.condition_number(jnp.ones((1, 4)))
     with pytest.raises(ValueError, match=r"z must have at least first \+ 2 = 5 columns for a fit, got 4; pass a smaller first"):
         geometry.alpha_req(jnp.ones((9, 4)))
     with pytest.raises(ValueError, match=r"z must have at least first \+ 3 = 6 rows for a fit, got 5; pass a smaller first"):
