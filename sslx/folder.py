@@ -116,7 +116,7 @@ def open_existing(out: str | Path | None, config: Config) -> RunFolder:
     folder = RunFolder(Path(out))
     saved, asked = folder.read_config().to_json(), config.to_json()
     for name, value in saved.items():
-        if json.dumps(value) != json.dumps(asked[name]):
+        if value != asked[name]:
             raise FolderError(
                 f"{out} holds another run: its {name} is {value!r}, asked was {asked[name]!r}; leave the option out or choose another --out"
             )
