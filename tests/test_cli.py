@@ -10,7 +10,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from sslx import cli, console, diagnosis, run
+from sslx import cli, console, diagnosis, run, seeds
 from sslx.train import Divergence
 
 pytestmark = pytest.mark.usefixtures("without_typing_hook")
@@ -110,13 +110,18 @@ def test_the_options_reach_the_run(monkeypatch, capsys):
 
 @pytest.mark.parametrize(
     ("command", "remedy"),
-    [("pretrain", "; go on with --resume and the --out of this run"), ("evaluate here", ""), ("diagnose here", "")],
+    [
+        ("pretrain", "; go on with --resume and the --out of this run"),
+        ("pretrain --seeds 3", "; go on with --resume, --seeds 3 and the --out of this run"),
+        ("evaluate here", ""),
+        ("diagnose here", ""),
+    ],
 )
 def test_interruption_says_how_to_go_on_where_something_is_left_to_do(command, remedy, capsys, monkeypatch):
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    for place, name in ((run, "pretrain"), (run, "assess"), (diagnosis, "diagnose")):
+    for place, name in ((run, "pretrain"), (seeds, "pretrain_seeds"), (run, "assess"), (diagnosis, "diagnose")):
         monkeypatch.setattr(place, name, stop)
     assert cli.main(command.split()) == 130
     assert capsys.readouterr().err == f"sslx: interrupted{remedy}\n"
