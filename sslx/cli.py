@@ -155,12 +155,12 @@ def no_command(word: str) -> str:
 
 
 def one_line(boxed: str) -> str:
-    """The message inside the box that tyro draws, without its frame and its help text."""
+    """The message inside the box that tyro draws (with dashes where the output is not UTF-8), without its title, frame and help text."""
     words = []
-    for line in boxed.splitlines():
-        text = line.strip("│╭╰╮╯ ")
-        if set(text) <= {"─"} and words:
-            break
-        if not line.startswith(("╭", "╰")):
+    for line in boxed.strip().splitlines()[1:]:
+        text = line.strip("│╰╯ ")
+        if not set(text) <= {"─", "-"}:
             words.append(text)
+        elif words:
+            break
     return f"{' '.join(' '.join(words).split())} (sslx --help shows the options)"

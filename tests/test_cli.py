@@ -1,5 +1,6 @@
 """The command line: what it prints, and that every mistake is one line and exit code 2."""
 
+import io
 import json
 import os
 import re
@@ -55,6 +56,17 @@ def test_a_mistake_is_one_line_and_exit_code_2(arguments, message, capsys, tmp_p
     assert err.startswith("sslx: ")
     assert re.search(message, err), err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_a_mistake_is_the_same_line_whatever_the_output_can_draw(encoding, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding))
+    for arguments, line in (
+        ("pretrain --stps 3", "Unrecognized options: --stps, 3"),
+        ("evaluate", "Missing from sslx evaluate: STR Run folder. (required)"),
+    ):
+        assert cli.main(arguments.split()) == 2
+        assert capsys.readouterr().err == f"sslx: {line} (sslx --help shows the options)\n"
 
 
 def test_help_is_not_a_mistake(capsys):
