@@ -1,7 +1,24 @@
-"""`python -m sslx`."""
+"""The command `sslx`, also as `python -m sslx`: it takes a second or two to load, and is interrupted in one line even then."""
 
+import os
+import signal
 import sys
+from functools import partial
 
-from sslx.cli import main
 
-sys.exit(main())
+def main() -> int:
+    """Load the command line and run it."""
+    usual = signal.signal(signal.SIGINT, stop)
+    from sslx import cli
+
+    return cli.main(begin=partial(signal.signal, signal.SIGINT, usual))
+
+
+def stop(*_: object) -> None:
+    """End the process at once: an exception would come out of a half-loaded library as another one, or not at all."""
+    os.write(2, b"sslx: interrupted\n")
+    os._exit(130)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

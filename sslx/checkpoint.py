@@ -59,6 +59,8 @@ class Checkpoints:
         """One line, and nothing half-written, for whatever a full disk or a damaged file makes orbax and its storage raise."""
         try:
             yield
+        except jax.errors.JaxRuntimeError:  # of the device, whose memory is full
+            raise
         except Exception as error:
             for path in self.folder.glob("*.orbax-checkpoint-tmp"):
                 remove(path)

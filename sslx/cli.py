@@ -8,6 +8,7 @@ import dataclasses
 import difflib
 import io
 import sys
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 import tyro
@@ -124,8 +125,8 @@ class List:
 COMMANDS = {"pretrain": Pretrain, "evaluate": Evaluate, "diagnose": Diagnose, "compare": Compare, "list": List}
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Parse, run, and turn errors of the user into one line and an exit code."""
+def main(arguments: list[str] | None = None, *, begin: Callable[[], object] = lambda: None) -> int:
+    """Parse, call `begin` and run once all is loaded, and turn errors of the user into one line and an exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
         return console.complain(no_command(arguments[0]))
@@ -143,7 +144,7 @@ def main(arguments: list[str] | None = None) -> int:
         if end.code == 0:
             return 0
         return console.complain(one_line(messages.getvalue()))
-    return console.guarded(command)
+    return console.guarded(lambda: (begin(), command()))
 
 
 def no_command(word: str) -> str:
@@ -154,12 +155,12 @@ def no_command(word: str) -> str:
 
 
 def one_line(boxed: str) -> str:
-    """The message inside the box that tyro draws, without its frame and its help text."""
+    """The message inside the box that tyro draws (with dashes where the output is not UTF-8), without its title, frame and help text."""
     words = []
-    for line in boxed.splitlines():
-        text = line.strip("│╭╰╮╯ ")
-        if set(text) <= {"─"} and words:
-            break
-        if not line.startswith(("╭", "╰")):
+    for line in boxed.strip().splitlines()[1:]:
+        text = line.strip("│╰╯ ")
+        if not set(text) <= {"─", "-"}:
             words.append(text)
+        elif words:
+            break
     return f"{' '.join(' '.join(words).split())} (sslx --help shows the options)"

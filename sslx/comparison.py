@@ -55,18 +55,22 @@ def compare(paths: Sequence[str | Path], *, out: str | Path | None = None) -> di
 
 
 def runs_in(path: Path) -> list[RunFolder]:
-    """The runs at and under `path`."""
+    """The runs at and under `path`, those by a link after the others."""
     found = [RunFolder(config.parent) for pattern in PLACES for config in sorted(path.glob(pattern))]
     if not found:
         raise no_run(path)
-    return found
+    real = path.resolve()
+    return sorted(found, key=lambda run: run.path.resolve() != real / run.path.relative_to(path))
 
 
 def grouped(runs: Sequence[RunFolder]) -> tuple[list[Group], dict[str, str]]:
     """The finished runs by their settings, and why the others are passed over."""
     groups: list[Group] = []
     passed_over = {}
-    for run in {run.path.resolve(): run for run in runs}.values():
+    once: dict[Path, RunFolder] = {}
+    for run in runs:
+        once.setdefault(run.path.resolve(), run)
+    for run in once.values():
         try:
             config, summary = finished(run)
         except ValueError as error:

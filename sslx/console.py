@@ -85,7 +85,8 @@ def pretrain(options: PretrainOptions) -> None:
             else:
                 summary = run.pretrain(config, out=options.out, resume=options.resume, watch=watcher.watch)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt("; go on with --resume and the --out of this run") from None
+        several = f", --seeds {options.seeds}" if options.seeds > 1 else ""
+        raise KeyboardInterrupt(f"; go on with --resume{several} and the --out of this run") from None
     if not quiet:
         print_result(summary, describe_seeds(summary) if options.seeds > 1 else describe_run(summary), options.json)
 

@@ -17,6 +17,7 @@ SPEED = (
 )  # fmt: skip
 SUMMARY = {"method", "dataset", "steps", "rankme", "efficiency", "baselines", "device", "seconds"}  # what is said of every run
 NOT_LOSSES = ("step", "learning_rate", "gradient_norm", "probe_loss", "probe_accuracy", *SPEED)
+PARTIAL = ".partial"  # ends the name of a file that is being written
 
 
 class FolderError(ValueError):
@@ -80,7 +81,7 @@ def empty(out: str | Path | None, config: Config, seeds: int = 1) -> Path:
     try:
         path = Path(out) if out is not None else fresh_path(config, seeds)
         path.mkdir(parents=True, exist_ok=True)
-        taken = any(path.iterdir())
+        taken = any(file.suffix != PARTIAL for file in path.iterdir())
     except OSError as error:
         raise FolderError(f"cannot write the run folder {out or 'under runs'} ({error.strerror}); choose another --out") from None
     if taken:
@@ -116,7 +117,7 @@ def open_existing(out: str | Path | None, config: Config) -> RunFolder:
     folder = RunFolder(Path(out))
     saved, asked = folder.read_config().to_json(), config.to_json()
     for name, value in saved.items():
-        if json.dumps(value) != json.dumps(asked[name]):
+        if value != asked[name]:
             raise FolderError(
                 f"{out} holds another run: its {name} is {value!r}, asked was {asked[name]!r}; leave the option out or choose another --out"
             )
@@ -132,7 +133,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     if not path.name or path.is_dir():
         raise FolderError(f"cannot write {path}, which is a directory; name a file")
-    temporary = path.with_name(f"{path.name}.partial")
+    temporary = path.with_name(path.name + PARTIAL)
     try:
         yield temporary
         temporary.replace(path)

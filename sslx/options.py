@@ -84,12 +84,19 @@ def to_config(options: PretrainOptions) -> Config:
     changes: dict[str, Any] = {name: value for name in SAME_NAME if (value := getattr(options, name)) is not None}
     if options.stream:
         changes["feed"] = "stream"
-    if options.resume and options.out and options.preset is None and options.method is None and options.seeds == 1:
-        saved = on_first(RunFolder(Path(options.out)).read_config)()
-        config = dataclasses.replace(saved, **changes)
+    if options.resume and options.out and options.preset is None and options.method is None:
+        config = dataclasses.replace(saved_config(options), **changes)
     else:
         config = preset(preset_name(options), **changes)
     return dataclasses.replace(config, hyper={**config.hyper, **hyper_parameters(options.hyper)})
+
+
+@on_first
+def saved_config(options: PretrainOptions) -> Config:
+    """The settings of the run in --out; of several those of the one with --seed, or else the lowest."""
+    out, seed = Path(options.out or ""), "[0-9]*" if options.seed is None else options.seed
+    several = [config.parent for config in out.glob(f"seed{seed}/config.json")] if options.seeds > 1 else []
+    return min((RunFolder(path).read_config() for path in several or [out]), key=lambda config: config.seed)
 
 
 def hyper_parameters(words: str | None) -> dict[str, Any]:

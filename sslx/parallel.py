@@ -119,13 +119,15 @@ def _pmap_lift(devices: list[Any]) -> Lift:
 
 def check_divisible(batch_size: int, devices: int, micro_batches: int = 1) -> None:
     """Raise ValueError unless the batch splits evenly over the devices, and there into micro-batches of two images or more."""
+    if batch_size < 2 * micro_batches:
+        raise ValueError(
+            f"batch size {batch_size} leaves batch norm less than two images in each of {micro_batches} micro-batches; take fewer of them"
+        )
     parts = devices * micro_batches
     if batch_size % parts:
         lower = max(parts, batch_size - batch_size % parts)
         over = f"{devices} devices" + (f" and {micro_batches} micro-batches" if micro_batches > 1 else "")
         raise ValueError(f"batch size {batch_size} does not split over {over}; use a multiple such as {lower}")
-    if batch_size < 2 * micro_batches:
-        raise ValueError(f"batch size {batch_size} leaves batch norm one image in each of {micro_batches} micro-batches; take fewer")
 
 
 def host(tree: Tree) -> Tree:

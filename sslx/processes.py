@@ -125,5 +125,6 @@ def on_all(work: Callable[P, T]) -> Callable[P, T]:
 def from_first(value: Any) -> Any:
     """The first process's value."""
     content = np.frombuffer(pickle.dumps(value), np.uint8)
-    size = int(multihost_utils.broadcast_one_to_all(np.int32(len(content))))
-    return pickle.loads(multihost_utils.broadcast_one_to_all(np.resize(content, size)).tobytes())
+    billions, rest = map(int, multihost_utils.broadcast_one_to_all(np.array(divmod(len(content), 10**9), np.int32)))
+    mine = content if is_first() else np.empty(billions * 10**9 + rest, np.uint8)
+    return pickle.loads(multihost_utils.broadcast_one_to_all(mine))

@@ -28,7 +28,7 @@ from sslx.data import DataError, Dataset
 from sslx.feed import check_feed, describe_feed
 from sslx.fit import SPECTRUM_IMAGES, Recorder, Watch, begin, check_data, fit, saved_inputs
 from sslx.folder import FolderError, RunFolder
-from sslx.memory import OutOfMemory, explain, is_exhausted
+from sslx.memory import enough_memory, explain_evaluation, explain_state, explain_step
 from sslx.pixels import unit_interval
 from sslx.processes import on_all, on_first
 from sslx.report import render
@@ -84,7 +84,6 @@ def read_data(config: Config, watch: Watch) -> Parts:
 
 def train_and_score(parts: Parts, configs: Sequence[Config], runs: Sequence[RunFolder], watch: Watch, clock: float) -> list[dict[str, Any]]:
     """Train runs that differ in their seed side by side (a single one from its last checkpoint on), score them, write their folders."""
-    firsts = [initial_state(config, inputs_of(parts.dataset), parts.optimizer) for config in configs]
     unmeasured = () if parts.dataset.classes else (NO_LABELS,)
     notes = (*parts.dataset.notes, *unmeasured, describe_feed(configs[0], parts.dataset))
     what = {"config": configs[0], "steps": parts.steps, "devices": len(jax.devices())}
@@ -92,15 +91,14 @@ def train_and_score(parts: Parts, configs: Sequence[Config], runs: Sequence[RunF
     with contextlib.ExitStack() as stack:
         opened = [stack.enter_context(Checkpoints(run.checkpoints)) for run in runs]
         recorders = [Recorder(*each, watch) for each in zip(configs, [parts] * len(runs), runs, opened, strict=True)]
-        start, states = begin(recorders, firsts)
-        try:
+        with enough_memory(partial(explain_state, configs, parts)):
+            firsts = jax.block_until_ready([initial_state(config, inputs_of(parts.dataset), parts.optimizer) for config in configs])
+            start, states = begin(recorders, firsts)
+        with enough_memory(partial(explain_step, configs[0], parts)):
             states, speed = fit(parts, recorders, states, start)
-        except jax.errors.JaxRuntimeError as error:
-            if is_exhausted(error):
-                raise OutOfMemory(explain(configs[0], parts)) from None
-            raise
     watch("evaluate", {})
-    return score(parts, configs, runs, firsts, states, speed, clock)
+    with enough_memory(explain_evaluation):
+        return score(parts, configs, runs, firsts, states, speed, clock)
 
 
 @on_first

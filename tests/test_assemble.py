@@ -50,7 +50,10 @@ REFUSED = {
         {"method": "supervised", "batch_size": 72},
         "batch_size must be at most 64, the training images of small, got 72",
     ),
-    "one image for batch norm": ({"micro_batches": 16, "batch_size": 16}, "leaves batch norm one image in each of 16 micro-batches"),
+    "one image for batch norm": (
+        {"micro_batches": 16, "batch_size": 16},
+        "leaves batch norm less than two images in each of 16 micro-batches",
+    ),
     "sub-batch": (
         {"method": "w_mse", "hyper": {"sub_batch": 12}},
         "w_mse .* cannot be trained: sub_batch must divide the 16 rows",

@@ -65,3 +65,12 @@ def test_a_damaged_checkpoint_is_named(damage, checkpoints, tmp_path):
 def test_the_checkpoint_of_another_network_is_named(checkpoints):
     with pytest.raises(FolderError, match="cannot be read"):
         checkpoints.restore(1, {"w": jnp.zeros(6), "other": jnp.zeros(3)})
+
+
+def test_a_checkpoint_that_does_not_fit_the_device_is_not_called_damaged(checkpoints, monkeypatch):
+    def full(*_, **__):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+
+    monkeypatch.setattr(jax, "make_array_from_single_device_arrays", full)
+    with pytest.raises(jax.errors.JaxRuntimeError, match=r"^RESOURCE_EXHAUSTED"):
+        checkpoints.restore(1, STATE)

@@ -1,5 +1,6 @@
 """The command line: what it prints, and that every mistake is one line and exit code 2."""
 
+import io
 import json
 import os
 import re
@@ -10,7 +11,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from sslx import cli, console, diagnosis, run
+from sslx import cli, console, diagnosis, run, seeds
 from sslx.train import Divergence
 
 pytestmark = pytest.mark.usefixtures("without_typing_hook")
@@ -55,6 +56,17 @@ def test_a_mistake_is_one_line_and_exit_code_2(arguments, message, capsys, tmp_p
     assert err.startswith("sslx: ")
     assert re.search(message, err), err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_a_mistake_is_the_same_line_whatever_the_output_can_draw(encoding, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding))
+    for arguments, line in (
+        ("pretrain --stps 3", "Unrecognized options: --stps, 3"),
+        ("evaluate", "Missing from sslx evaluate: STR Run folder. (required)"),
+    ):
+        assert cli.main(arguments.split()) == 2
+        assert capsys.readouterr().err == f"sslx: {line} (sslx --help shows the options)\n"
 
 
 def test_help_is_not_a_mistake(capsys):
@@ -110,13 +122,18 @@ def test_the_options_reach_the_run(monkeypatch, capsys):
 
 @pytest.mark.parametrize(
     ("command", "remedy"),
-    [("pretrain", "; go on with --resume and the --out of this run"), ("evaluate here", ""), ("diagnose here", "")],
+    [
+        ("pretrain", "; go on with --resume and the --out of this run"),
+        ("pretrain --seeds 3", "; go on with --resume, --seeds 3 and the --out of this run"),
+        ("evaluate here", ""),
+        ("diagnose here", ""),
+    ],
 )
 def test_interruption_says_how_to_go_on_where_something_is_left_to_do(command, remedy, capsys, monkeypatch):
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    for place, name in ((run, "pretrain"), (run, "assess"), (diagnosis, "diagnose")):
+    for place, name in ((run, "pretrain"), (seeds, "pretrain_seeds"), (run, "assess"), (diagnosis, "diagnose")):
         monkeypatch.setattr(place, name, stop)
     assert cli.main(command.split()) == 130
     assert capsys.readouterr().err == f"sslx: interrupted{remedy}\n"

@@ -85,6 +85,13 @@ def test_where_runs_lie(finished, tmp_path, monkeypatch):
         assert f"| {told} |" in " ".join(comparison.describe(comparison.compare(paths)).split())
 
 
+def test_a_run_is_named_by_where_it_lies_not_by_a_link_to_it(finished, tmp_path):
+    run = finished("deep/seeds/z", 0.5)
+    for link in ("deep/best", "deep/seeds/a", "deep/seeds/zz", "other"):
+        (tmp_path / link).symlink_to(run)
+    assert [row["runs"] for row in comparison.compare([tmp_path / "deep", tmp_path / "other"])["rows"]] == [[run]]
+
+
 def test_a_score_that_not_all_seeds_have_is_left_out(finished, tmp_path):
     finished("a", 0.5), finished("b", 0.5, seed=1)
     summary = tmp_path / "b/summary.json"

@@ -60,6 +60,22 @@ def test_a_file_in_the_place_of_the_folder_is_named(tmp_path):
         folder.create(tmp_path / "taken", CONFIG)
 
 
+def test_the_same_settings_in_other_words_are_the_same_run(tmp_path, without_typing_hook):
+    projector = (16, 8)
+    folder.create(tmp_path, preset("digits-vicreg", projector=projector, warmup=0.0, hyper={"std_coeff": 50, "cov_coeff": 2.0}))
+    same = preset("digits-vicreg", projector=projector, warmup=0, hyper={"cov_coeff": 2, "std_coeff": 50.0})
+    assert folder.open_existing(tmp_path, same).path == tmp_path
+    other = preset("digits-vicreg", projector=projector, warmup=0, hyper={"cov_coeff": 2, "std_coeff": 51})
+    with pytest.raises(folder.FolderError, match=r"holds another run: its hyper is .*50.*, asked was .*51"):
+        folder.open_existing(tmp_path, other)
+
+
+def test_half_a_config_leaves_the_folder_free(tmp_path):
+    (tmp_path / "config.json.partial").write_text("{")
+    assert folder.create(tmp_path, CONFIG).read_config() == CONFIG
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+
+
 def half_a_write(path, text):
     """What a full disk does to `Path.write_text`."""
     with path.open("w") as file:

@@ -7,6 +7,7 @@ import jax
 import pytest
 
 from sslx import console, memory, run, speed
+from sslx.assemble import assemble
 from sslx.presets import preset
 
 SMALL = preset("digits-vicreg", model="mlp", projector=(16, 8), steps=2, batch_size=64)
@@ -16,6 +17,7 @@ def test_the_batch_is_halved_until_it_fits():
     assert memory.fitting_batch(lambda size: 10 * size, 512, 8, 1300) == 128
     assert memory.fitting_batch(lambda size: 10 * size, 24, 8, 80) == 8
     assert memory.fitting_batch(lambda size: 10 * size, 24, 8, 79) is None
+    assert memory.fitting_batch(pytest.fail, 24, 8, None) == 8
 
 
 def exhausted(*_, **__):
@@ -37,6 +39,46 @@ def test_the_user_is_told_what_fits(feed, limit, message, tmp_path, monkeypatch,
     err = capsys.readouterr().err
     assert re.search(message, err), err
     assert err.count("\n") == 1
+
+
+def test_where_no_batch_fits_a_smaller_network_is_the_remedy(monkeypatch):
+    tried = []
+    monkeypatch.setattr(speed, "memory_limit", lambda: 2**30)
+    monkeypatch.setattr(memory, "step_bytes", lambda step, state, batch_size, shape: tried.append(batch_size) or 2**31)
+    line = memory.explain_step(config := dataclasses.replace(SMALL, feed="host", micro_batches=2), assemble(config))
+    assert line == "the device has not enough memory (1 GiB) for batches of 64: choose a smaller --model or projector"
+    assert tried == [4]  # images of one of eight devices, two in each micro-batch
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("initial_state", r"for network and optimiser, which take 0\.0 GiB: choose a smaller --model or projector"),
+        ("begin", r"for network and optimiser, which take 0\.0 GiB: choose a smaller --model or projector"),
+        ("score", "to evaluate the encoder; go on with --resume where there is more, say on the host with JAX_PLATFORMS=cpu"),
+    ],
+)
+def test_before_and_after_training_a_smaller_batch_is_no_remedy(place, message, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "fit", lambda *_: ([], {}))
+    monkeypatch.setattr(run, place, exhausted)
+    with pytest.raises(memory.OutOfMemory, match=f"^the device has not enough memory {message}$"):
+        run.pretrain(SMALL, out=tmp_path / "run")
+
+
+def test_the_states_of_all_seeds_count():
+    config = dataclasses.replace(SMALL, projector=(2**12, 2**12))
+    told = [memory.explain_state([config] * seeds, assemble(config)) for seeds in (1, 4)]
+    sizes = [float(re.search(r"which take ([\d.]+) GiB", line)[1]) for line in told]
+    assert sizes == pytest.approx([0.4, 1.6], abs=0.1)
+    assert "seeds" not in told[0]
+    assert told[1].endswith("projector, or fewer --seeds")
+
+
+@pytest.mark.parametrize(
+    "words", ["RESOURCE_EXHAUSTED: Attempting to reserve 1G", "INTERNAL: Error dispatching computation: Out of memory allocating"]
+)
+def test_what_jax_says_where_memory_is_lacking(words):
+    assert memory.is_exhausted(jax.errors.JaxRuntimeError(words))
 
 
 def test_another_error_is_not_taken_for_it(tmp_path, monkeypatch):

@@ -1,5 +1,8 @@
+import dataclasses
+
 import pytest
 
+from sslx import folder
 from sslx.config import ConfigError
 from sslx.options import PretrainOptions, to_config
 from sslx.presets import preset
@@ -53,3 +56,15 @@ def test_streaming_and_seeds_are_options():
     assert to_config(PretrainOptions(stream=True)).feed == "stream"
     with pytest.raises(ConfigError, match="seeds must be a whole number of at least 1, got 0"):
         to_config(PretrainOptions(seeds=0))
+
+
+def test_runs_to_resume_have_their_own_settings(tmp_path):
+    for seed in (10, 3):
+        folder.create(tmp_path / f"several/seed{seed}", preset("digits-vicreg", seed=seed, steps=40 + seed))
+    folder.create(tmp_path / "one", preset("digits-byol", steps=7))
+    several, one = (PretrainOptions(resume=True, out=str(tmp_path / name), seeds=n) for name, n in (("several", 2), ("one", 1)))
+    assert to_config(several) == preset("digits-vicreg", seed=3, steps=43)
+    assert to_config(dataclasses.replace(several, seed=10, batch_size=64)) == preset("digits-vicreg", seed=10, steps=50, batch_size=64)
+    assert to_config(dataclasses.replace(one, seed=2)) == preset("digits-byol", seed=2, steps=7)
+    with pytest.raises(folder.FolderError, match=r"\(no config\.json\); it holds the runs seed10, seed3; name one of them"):
+        to_config(dataclasses.replace(several, seed=4))

@@ -1,3 +1,5 @@
+import itertools
+import re
 from functools import partial
 
 import jax
@@ -59,8 +61,22 @@ def test_a_second_step_compiles_nothing(mode, devices, caplog):
         (lambda: parallel.lift("xmap"), "parallel must be one of auto, jit, pmap, got 'xmap'"),
         (lambda: parallel.lift("jit", 99), "devices must be between 1 and 8, got 99"),
         (lambda: parallel.check_divisible(10, 4), "batch size 10 does not split over 4 devices; use a multiple such as 8"),
+        (
+            lambda: parallel.check_divisible(256, 1, 512),
+            "batch size 256 leaves batch norm less than two images in each of 512 micro-batches; take fewer of them",
+        ),
     ],
 )
 def test_mistakes_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("devices", [1, 2, 3])
+def test_the_batch_size_that_is_told_is_taken(devices):
+    for batch_size, micro_batches in itertools.product(range(2, 40), range(1, 20)):
+        try:
+            parallel.check_divisible(batch_size, devices, micro_batches)
+        except ValueError as error:
+            if told := re.search(r"such as (\d+)", str(error)):
+                parallel.check_divisible(int(told[1]), devices, micro_batches)

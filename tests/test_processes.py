@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -96,6 +97,12 @@ def test_a_start_that_fails_is_one_line(monkeypatch, capsys, variables, message)
     assert line.startswith(f"sslx: {before}")
     assert after in line
     assert line.count("\n") == 1
+
+
+def test_a_value_of_more_than_two_gigabytes_is_sent(monkeypatch):
+    size = 2**31  # the pages of such an empty value are never touched
+    monkeypatch.setattr(processes, "pickle", SimpleNamespace(dumps=bytes, loads=len))
+    assert processes.from_first(size) == size
 
 
 def test_pmap_is_for_one_process(monkeypatch):

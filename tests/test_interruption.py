@@ -1,0 +1,63 @@
+"""An interruption before a command runs, while Python is still loading what it needs."""
+
+import contextlib
+import io
+import os
+import signal
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from sslx import __main__, cli, console
+
+ROOT = Path(__file__).parent.parent
+SCRIPT, NAME = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]["sslx"].split(":")
+AS_JAX_LOADS = """
+import importlib.abc, runpy, signal, sys
+
+class Interrupt(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, *_):
+        if name == "jax":
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+sys.argv = ["sslx", "list", "methods"]
+"""
+
+
+@pytest.mark.parametrize("start", [f"from {SCRIPT} import {NAME}; sys.exit({NAME}())", "runpy.run_module('sslx', run_name='__main__')"])
+def test_an_interruption_while_the_libraries_load_is_one_line(start):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", AS_JAX_LOADS + start], capture_output=True, text=True, env=environment, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "sslx: interrupted\n")
+
+
+def test_the_line_is_seen_where_messages_are_held_back(monkeypatch, capfd):
+    codes = []
+    monkeypatch.setattr(os, "_exit", codes.append)
+    with contextlib.redirect_stderr(io.StringIO()):  # as options are read
+        __main__.stop()
+    assert (codes, capfd.readouterr().err) == ([130], "sslx: interrupted\n")
+
+
+def test_a_command_is_interrupted_as_usual(monkeypatch):
+    def pretend(*, begin):
+        handlers.append(signal.getsignal(signal.SIGINT))
+        begin()
+        return 0
+
+    handlers, usual = [], signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(cli, "main", pretend)
+    assert __main__.main() == 0
+    assert [*handlers, signal.getsignal(signal.SIGINT)] == [__main__.stop, usual]
+
+
+def test_all_is_loaded_when_the_command_begins(monkeypatch):
+    calls = []
+    monkeypatch.setattr(console, "attempt", lambda command: [calls.append("loaded"), command(), 0][-1])
+    monkeypatch.setattr(cli.List, "__call__", lambda _: calls.append("runs"))
+    assert cli.main(["list", "methods"], begin=lambda: calls.append("begins")) == 0
+    assert calls == ["loaded", "begins", "runs"]
