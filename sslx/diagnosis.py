@@ -16,6 +16,7 @@ from sslx.config import Config
 from sslx.data import DataError, Dataset
 from sslx.evaluate._arrays import as_floats, as_labels
 from sslx.folder import RunFolder, jsonable, losses_of, read_lines, write_figure
+from sslx.memory import enough_memory, explain_evaluation
 from sslx.pixels import unit_interval
 from sslx.run import load_run
 from sslx.train import TrainState
@@ -122,7 +123,8 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 def features_of_run(path: Path) -> Material:
     """What a run folder says of the embedding of its last checkpoint."""
-    return features_of_state(*load_run(path))._replace(terms=last_terms(path))
+    with enough_memory(explain_evaluation):
+        return features_of_state(*load_run(path))._replace(terms=last_terms(path))
 
 
 def features_of_state(config: Config, state: TrainState, dataset: Dataset) -> Material:

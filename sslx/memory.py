@@ -1,6 +1,7 @@
 """What to do when the device has no memory left: one line that says what would fit."""
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -49,8 +50,11 @@ def explain_step(config: Config, parts: Parts) -> str:
     images = feed.size_of(parts.dataset) if feed.choose(config, parts.dataset) == "resident" else 0
     step, state = build_step(config, parts), abstract_state(config, parts)
 
-    def needed(batch_size: int) -> int:
-        return step_bytes(step, state, batch_size // devices, inputs_of(parts.dataset).image_shape)
+    def needed(batch_size: int) -> int | float:
+        try:
+            return step_bytes(step, state, batch_size // devices, inputs_of(parts.dataset).image_shape)
+        except ValueError:  # the method does not take such a batch
+            return math.inf
 
     fits = fitting_batch(needed, size, 2 * devices * config.micro_batches, limit - images if limit else None)
     smaller = SMALLER_NETWORK if not fits else f"--batch-size {fits} fits" if limit else f"try --batch-size {fits} or less"
@@ -59,8 +63,8 @@ def explain_step(config: Config, parts: Parts) -> str:
 
 
 def explain_evaluation() -> str:
-    """The line where a trained run cannot be evaluated."""
-    return f"{lacking()} to evaluate the encoder; go on with --resume where there is more, say on the host with JAX_PLATFORMS=cpu"
+    """The line where a trained network does not fit with the images that it is evaluated on."""
+    return f"{lacking()} to evaluate the network; do it where there is more, say on the host with JAX_PLATFORMS=cpu (pretrain: --resume)"
 
 
 def lacking() -> str:
@@ -81,7 +85,7 @@ def step_bytes(step: Any, state: Any, batch_size: int, image_shape: tuple[int, .
     return account.argument_size_in_bytes + account.temp_size_in_bytes
 
 
-def fitting_batch(needed: Callable[[int], int], batch_size: int, multiple: int, free: int | None) -> int | None:
+def fitting_batch(needed: Callable[[int], int | float], batch_size: int, multiple: int, free: int | None) -> int | None:
     """The largest of batch_size / 2, / 4, ..., cut to a multiple, that needs at most `free` bytes, or of all where that is not known; None
     where none does."""
     size = batch_size // 2 // multiple * multiple

@@ -192,6 +192,7 @@ def assess(
     Raises:
         FolderError, DataError: the run or the data cannot be read, the images do not fit the encoder, there are no labels for accuracies,
             or `save_to` cannot be written.
+        OutOfMemory: the device has not enough memory.
     """
     config, state, images = load_run(run, dataset, data_dir)
     if parts and not images.classes:
@@ -200,7 +201,8 @@ def assess(
             "with --features OUT.npz"
         )
     try:
-        arrays = encode(config, images, state)
+        with enough_memory(explain_evaluation):
+            arrays = encode(config, images, state)
     except ValueError as error:
         raise DataError(f"{images.name}: {error}") from None
     if save_to is not None:

@@ -4,9 +4,10 @@ import dataclasses
 import re
 
 import jax
+import jax.numpy as jnp
 import pytest
 
-from sslx import console, memory, run, speed
+from sslx import console, diagnosis, losses, memory, run, speed
 from sslx.assemble import assemble
 from sslx.presets import preset
 
@@ -50,12 +51,31 @@ def test_where_no_batch_fits_a_smaller_network_is_the_remedy(monkeypatch):
     assert tried == [4]  # images of one of eight devices, two in each micro-batch
 
 
+def test_a_batch_that_the_method_does_not_take_does_not_fit(monkeypatch):
+    def whitened_by_three(step, state, batch_size, shape):
+        return losses.w_mse(jax.random.key(0), jnp.ones((2, batch_size, 2)), sub_batch=3)[0].nbytes
+
+    monkeypatch.setattr(speed, "memory_limit", lambda: 2**60)
+    monkeypatch.setattr(memory, "step_bytes", whitened_by_three)
+    line = memory.explain_step(config := dataclasses.replace(SMALL, feed="host"), assemble(config))
+    assert line.endswith("for batches of 64: --batch-size 16 fits")  # 32 are 4 on a device
+
+
+@pytest.mark.parametrize(("place", "command"), [(run, run.assess), (diagnosis, diagnosis.diagnose)])
+def test_a_run_that_the_device_cannot_evaluate(place, command, tmp_path, monkeypatch):
+    run.folders.create(tmp_path / "run", SMALL)
+    monkeypatch.setattr(place, "load_run", lambda *_: (None, None, run.data.load("digits")))
+    monkeypatch.setattr(place, "encode" if place is run else "features_of_state", exhausted)
+    with pytest.raises(memory.OutOfMemory, match="not enough memory to evaluate the network; do it where there is more"):
+        command(tmp_path / "run", *[()] * (place is run))
+
+
 @pytest.mark.parametrize(
     ("place", "message"),
     [
         ("initial_state", r"for network and optimiser, which take 0\.0 GiB: choose a smaller --model or projector"),
         ("begin", r"for network and optimiser, which take 0\.0 GiB: choose a smaller --model or projector"),
-        ("score", "to evaluate the encoder; go on with --resume where there is more, say on the host with JAX_PLATFORMS=cpu"),
+        ("score", r"to evaluate the network; do it where there is more, say on the host with JAX_PLATFORMS=cpu \(pretrain: --resume\)"),
     ],
 )
 def test_before_and_after_training_a_smaller_batch_is_no_remedy(place, message, tmp_path, monkeypatch):
