@@ -69,8 +69,9 @@ def decoupled_solution(
 ) -> Callable[[ArrayLike, ArrayLike], Array]:
     """`solution(t[...], lam0[M]) -> [..., M]` of modes that do not see each other, with exact derivatives however `solve` works.
 
-    For every flow of one variable  d lam/dt = v(lam)  and  d lam/d lam0 = v(lam)/v(lam0).  At a fixed point, and as long as the mode
-    is next to one, the ratio is  e^{v'(lam0) t}; there derivatives are exact up to the second. Beyond a blow-up both are given as 0.
+    For every flow of one variable  d lam/dt = v(lam)  and  d lam/d lam0 = v(lam)/v(lam0).  At a fixed point, and where the mode stays
+    next to one or hardly moves, the path is that of `local_path`, and derivatives are right up to the second. Beyond a blow-up they are
+    given as 0.
 
     Args:
         velocity: v, elementwise.

@@ -78,8 +78,8 @@ def solution_of(build: Callable[..., Law], *parameters: Number) -> Callable[[Arr
 def parametric_solution(build: Callable[..., Law], parameters: tuple[Number, ...]) -> Callable[[ArrayLike, ArrayLike], Array]:
     """`decoupled_solution` for parameters theta that jax transforms, with the derivative by these too.
 
-    The time from lam0 to lam stays t:  d lam/d theta = -v(lam) d elapsed(lam0, lam)/d theta.  At and next to a fixed point it is
-    (d v/d theta) (e^{v' t} - 1)/v' (exact up to the second derivative), and of a mode that has arrived at one  -(d v/d theta)/v'.
+    The time from lam0 to lam stays t:  d lam/d theta = -v(lam) d elapsed(lam0, lam)/d theta.  At a fixed point it is
+    (d v/d theta) (e^{v' t} - 1)/v', there and nearby from `local_path`, and of a mode that has arrived at one  -(d v/d theta)/v'.
     """
 
     @jax.custom_jvp
@@ -96,15 +96,16 @@ def parametric_solution(build: Callable[..., Law], parameters: tuple[Number, ...
         _, moved, close = jax.jvp(
             lambda theta, x: local_path(build(*theta).velocity, bounded(t), x, here), (theta, lam0), (theta_dot, lam0_dot), has_aux=True
         )
-        arrived = ~close & ((v == 0) | (jnp.abs(here) < jnp.finfo(v.dtype).tiny ** 0.5))  # or squares of lam vanish
+        slope, info = jax.jvp(law.velocity, (here,), (jnp.ones_like(here),))[1], jnp.finfo(v.dtype)
+        at_rest = (jnp.abs(v) <= 4 * info.eps * jnp.abs(slope * here)) | (jnp.abs(here) < info.tiny**0.5)  # there squares of lam vanish
+        arrived = ~close & at_rest
         on_the_way = finite & ~close & ~arrived
         start, goal = (jnp.where(on_the_way, x, law.free) for x in (lam0, here))
 
         def along(f: Callable[[Law], Array]) -> Array:
             return jax.jvp(lambda theta: f(build(*theta)), (theta,), (theta_dot,))[1]
 
-        slope = jnp.where(arrived, jax.jvp(law.velocity, (here,), (jnp.ones_like(here),))[1], 1.0)
-        settled = -along(lambda law: law.velocity(here)) / jnp.where(slope == 0, 1.0, slope)
+        settled = -along(lambda law: law.velocity(here)) / jnp.where(arrived & (slope != 0), slope, 1.0)
         pushed = jnp.where(arrived, settled, -v * along(lambda law: law.elapsed(start, goal)))
         away = v / jnp.where(close, 1.0, law.velocity(lam0)) * lam0_dot + pushed
         rise = v * t_dot + jnp.where(close, moved, away)

@@ -128,7 +128,7 @@ def test_second_derivatives_on_a_fixed_point():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_second_derivatives_next_to_a_fixed_point(dtype):
-    """Of a logistic, also where its mode is dead, or next to its capacity by less than half the digits."""
+    """Of a logistic, where its mode is dead or hardly alive, and next to its capacity by about half the digits."""
 
     def closed_form(eta, lam0):
         return lam0 / (jnp.exp((eta - 1) * 3.0) - jnp.expm1((eta - 1) * 3.0) * lam0 / (1 - eta))
@@ -137,12 +137,39 @@ def test_second_derivatives_next_to_a_fixed_point(dtype):
         return dynamics.iso_euclidean(weight_decay=eta).solution(jnp.asarray(3.0, lam0.dtype), lam0[None])[0]
 
     half = np.finfo(dtype).eps ** 0.5
-    starts = np.asarray([0.0, 0.25, 0.75 * (1 - half / 10), 0.75 * (1 - 3 * half), 0.75])
+    starts = np.asarray([0.0, 1e-30, 1e-10, 1e-3, 0.25, 0.75 * (1 - half / 10), 0.75 * (1 - 3 * half), 0.75])
     found, wanted = (
         jax.jit(jax.vmap(jax.hessian(f, (0, 1)), (None, 0)))(*map(jnp.asarray, xs))
         for f, xs in ((state, (dtype(0.25), starts.astype(dtype))), (closed_form, (0.25, starts)))
     )
     np.testing.assert_allclose(found, wanted, rtol=10 * half, atol=1e-12)
+
+
+def test_derivatives_next_to_a_double_root():
+    """Where -x (x - 1/2)^2 - x (eta - 1/4) hardly moves a mode: from the variational equations at x = 1/2."""
+
+    def state(eta, lam0):
+        return dynamics.euclidean(weight_decay=eta).solution(jnp.float32(5.0), lam0[None])[0]
+
+    def gradient(eta, lam0):
+        found = jnp.stack(jax.grad(state, (0, 1))(eta, lam0))
+        return found, found
+
+    starts = np.asarray([0.5, 0.5 + 1e-6, 0.5 - 1e-5], np.float32)
+    second, first = jax.jit(jax.vmap(jax.jacfwd(gradient, (0, 1), has_aux=True), (None, 0)))(np.float32(0.25), starts)
+    np.testing.assert_allclose(first, [[-2.5, 1.0]] * 3, rtol=1e-3)
+    mixed = 5.0**2 / 4 - 5.0
+    np.testing.assert_allclose(np.swapaxes(second, 0, 1), [[[5.0**2 / 2 - 5.0**3 / 12, mixed], [mixed, -5.0]]] * 3, rtol=1e-3)
+
+
+def test_second_derivative_of_a_mode_that_has_arrived():
+    """It is that of the fixed point p = (1 + sqrt(1 - 4 eta))/2, also backwards over forwards."""
+
+    def state(eta):
+        return dynamics.euclidean(weight_decay=eta).solution(jnp.asarray([60.0, jnp.inf]), jnp.asarray([0.5]))
+
+    found = jax.jit(jax.jacrev(jax.jacfwd(state)))(0.1)
+    np.testing.assert_allclose(found, np.full((2, 1), -2 * 0.6**-1.5), rtol=1e-9)
 
 
 def test_derivative_of_the_pair_by_the_exponent():
