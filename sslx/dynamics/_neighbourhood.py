@@ -25,7 +25,7 @@ def taylor(velocity: Elementwise, lam: Array) -> Taylor:
         return jax.jvp(velocity, (x,), (jnp.ones_like(x),))
 
     (value, slope), (_, curvature) = jax.jvp(value_and_slope, (lam,), (jnp.ones_like(lam),))
-    return Taylor(value, slope, lax.stop_gradient(curvature / 2))
+    return Taylor(value, slope, curvature / 2)
 
 
 def local_path(velocity: Elementwise, t: Array, lam0: Array, lam: Array) -> tuple[Array, Array]:

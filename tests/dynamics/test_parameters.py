@@ -1,5 +1,7 @@
 """Flows as functions of their hyper-parameters: differentiated, mapped and compiled, for fits and sweeps."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import mpmath
@@ -10,6 +12,7 @@ import reference_dynamics as reference
 from sslx import dynamics
 
 TIMES = np.asarray([0.7, 3.0])
+LATE = np.asarray([*TIMES, 60.0, np.inf])
 
 
 def kappa(sigma):
@@ -110,6 +113,19 @@ def test_derivative_of_a_mode_that_rests_on_a_fixed_point():
     np.testing.assert_allclose(late, [0.0, *[-1 / (2 * fixed[2] - 1)] * 2], rtol=1e-9, atol=1e-300)
 
 
+@jax.jit
+@partial(jax.vmap, in_axes=(0, 0, None))
+def first_and_second(eta, lam0, t):
+    """Derivatives by the weight decay and the start, [2] and [2, 2]."""
+
+    def gradient(*at):
+        found = jnp.stack(jax.grad(lambda eta, lam0: dynamics.euclidean(weight_decay=eta).solution(t, lam0[None])[0], (0, 1))(*at))
+        return found, found
+
+    second, first = jax.jacfwd(gradient, (0, 1), has_aux=True)(eta, lam0)
+    return first, jnp.stack(second, axis=-1)
+
+
 def test_second_derivatives_on_a_fixed_point():
     """From the variational equations there, where the velocity has slope a: of dv/d eta = -x, d^2 v/dx^2 = 2 - 6 x."""
     eta, t = 0.1, 3.0
@@ -118,12 +134,18 @@ def test_second_derivatives_on_a_fixed_point():
     growth, span = np.exp(a * t), np.expm1(a * t) / a
     twice = growth * (bend * -x * (span - t) / a - t)
     of_decay = bend * x**2 * ((growth**2 - growth) / a - 2 * t * growth + span) / a**2 + 2 * x * (t * growth - span) / a
+    first, second = first_and_second(np.full(3, eta), x, t)
+    np.testing.assert_allclose(first, np.stack([-x * span, growth], axis=-1), rtol=1e-10, atol=1e-14)
+    wanted = np.asarray([[of_decay, twice], [twice, growth * bend * span]])
+    np.testing.assert_allclose(second, np.moveaxis(wanted, -1, 0), rtol=1e-10, atol=1e-14)
 
-    def state(eta, lam0):
-        return dynamics.euclidean(weight_decay=eta).solution(t, lam0[None])[0]
 
-    found = jax.jit(jax.vmap(jax.hessian(state, (0, 1)), (None, 0)))(eta, x)
-    np.testing.assert_allclose(found, [[of_decay, twice], [twice, growth * bend * span]], rtol=1e-10, atol=1e-14)
+def test_derivatives_next_to_a_double_root():
+    """Where -x (x - 1/2)^2 - x (eta - 1/4) hardly moves a mode: from the variational equations at x = 1/2."""
+    t, mixed = 5.0, 5.0**2 / 4 - 5.0
+    first, second = first_and_second(np.full(3, 0.25), 0.5 + np.asarray([0.0, 1e-15, -1e-9]), t)
+    np.testing.assert_allclose(first, [[-t / 2, 1.0]] * 3, rtol=1e-7)
+    np.testing.assert_allclose(second, [[[t**2 / 2 - t**3 / 12, mixed], [mixed, -t]]] * 3, rtol=1e-7)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -145,33 +167,6 @@ def test_second_derivatives_next_to_a_fixed_point(dtype):
     np.testing.assert_allclose(found, wanted, rtol=10 * half, atol=1e-12)
 
 
-def test_derivatives_next_to_a_double_root():
-    """Where -x (x - 1/2)^2 - x (eta - 1/4) hardly moves a mode: from the variational equations at x = 1/2."""
-
-    def state(eta, lam0):
-        return dynamics.euclidean(weight_decay=eta).solution(jnp.float32(5.0), lam0[None])[0]
-
-    def gradient(eta, lam0):
-        found = jnp.stack(jax.grad(state, (0, 1))(eta, lam0))
-        return found, found
-
-    starts = np.asarray([0.5, 0.5 + 1e-6, 0.5 - 1e-5], np.float32)
-    second, first = jax.jit(jax.vmap(jax.jacfwd(gradient, (0, 1), has_aux=True), (None, 0)))(np.float32(0.25), starts)
-    np.testing.assert_allclose(first, [[-2.5, 1.0]] * 3, rtol=1e-3)
-    mixed = 5.0**2 / 4 - 5.0
-    np.testing.assert_allclose(np.swapaxes(second, 0, 1), [[[5.0**2 / 2 - 5.0**3 / 12, mixed], [mixed, -5.0]]] * 3, rtol=1e-3)
-
-
-def test_second_derivative_of_a_mode_that_has_arrived():
-    """It is that of the fixed point p = (1 + sqrt(1 - 4 eta))/2, also backwards over forwards."""
-
-    def state(eta):
-        return dynamics.euclidean(weight_decay=eta).solution(jnp.asarray([60.0, jnp.inf]), jnp.asarray([0.5]))
-
-    found = jax.jit(jax.jacrev(jax.jacfwd(state)))(0.1)
-    np.testing.assert_allclose(found, np.full((2, 1), -2 * 0.6**-1.5), rtol=1e-9)
-
-
 def test_derivative_of_the_pair_by_the_exponent():
     """The sum of the modes, or of their powers, stays what it was; the other equation by differences."""
     start, step = np.asarray([0.3, 1.9]), 1e-4
@@ -183,19 +178,31 @@ def test_derivative_of_the_pair_by_the_exponent():
         np.testing.assert_allclose(slope, (ahead - back) / (2 * step), rtol=1e-6)
 
 
+@jax.jit
+def course(eta):
+    """States, also late ones, and their first and second derivatives by the weight decay, the second backwards over forwards."""
+
+    def slope(eta):
+        lam, slope = jax.jvp(lambda x: dynamics.euclidean(weight_decay=x).solution(LATE, np.asarray([0.05, 0.2, 0.9])), (eta,), (1.0,))
+        return slope, (lam, slope)
+
+    second, (lam, slope) = jax.jacrev(slope, has_aux=True)(eta)
+    return lam, slope, second
+
+
 def test_a_fit_of_the_weight_decay():
     """Newton's method on the squared error: second derivatives are there as well."""
-    start = jnp.asarray([0.05, 0.2, 0.9])
-    seen = dynamics.euclidean(weight_decay=0.07).solution(TIMES, start)
-
-    def error(eta):
-        return jnp.sum((dynamics.euclidean(weight_decay=eta).solution(TIMES, start) - seen) ** 2)
-
-    step = jax.jit(lambda eta: eta - jax.grad(error)(eta) / jax.hessian(error)(eta))
-    eta = 0.05
+    seen, eta = course(np.float64(0.07))[0], np.float64(0.05)
     for _ in range(6):
-        eta = step(eta)
+        lam, slope, second = map(np.asarray, course(eta))
+        error = lam - seen
+        eta -= np.sum(error * slope) / np.sum(error * second + slope**2)
     np.testing.assert_allclose(eta, 0.07, rtol=1e-10)
+
+
+def test_second_derivative_of_a_mode_that_has_arrived():
+    """It is that of the fixed point (1 + sqrt(1 - 4 eta))/2."""
+    np.testing.assert_allclose(course(np.float64(0.07))[2][2:, 1:], -2 * (1 - 0.28) ** -1.5 * np.ones((2, 2)), rtol=1e-9)
 
 
 @pytest.mark.parametrize("eta", [0.1, 0.25, 0.4])
