@@ -92,13 +92,12 @@ def parametric_solution(build: Callable[..., Law], parameters: tuple[Number, ...
         lam, law = solved(*primals), build(*theta)
         finite = jnp.isfinite(lam)
         here = jnp.where(finite, lam, law.free)
-        v = law.velocity(here)
+        v, slope = jax.jvp(law.velocity, (here,), (jnp.ones_like(here),))
         _, moved, close = jax.jvp(
             lambda theta, x: local_path(build(*theta).velocity, bounded(t), x, here), (theta, lam0), (theta_dot, lam0_dot), has_aux=True
         )
-        slope, info = jax.jvp(law.velocity, (here,), (jnp.ones_like(here),))[1], jnp.finfo(v.dtype)
-        at_rest = (jnp.abs(v) <= 4 * info.eps * jnp.abs(slope * here)) | (jnp.abs(here) < info.tiny**0.5)  # there squares of lam vanish
-        arrived = ~close & at_rest
+        info = jnp.finfo(v.dtype)
+        arrived = ~close & ((jnp.abs(v) <= 4 * info.eps * jnp.abs(slope * here)) | (jnp.abs(here) < info.tiny**0.5))  # or lam^2 vanishes
         on_the_way = finite & ~close & ~arrived
         start, goal = (jnp.where(on_the_way, x, law.free) for x in (lam0, here))
 
