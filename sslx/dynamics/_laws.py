@@ -89,14 +89,13 @@ def parametric_solution(build: Callable[..., Law], parameters: tuple[Number, ...
     @solved.defjvp
     def derivative(primals, tangents):
         (theta, t, lam0), (theta_dot, t_dot, lam0_dot) = primals, tangents
-        lam, law = solved(*primals), build(*theta)
+        lam, law, info = solved(*primals), build(*theta), jnp.finfo(lam0.dtype)
         finite = jnp.isfinite(lam)
         here = jnp.where(finite, lam, law.free)
         v, slope = jax.jvp(law.velocity, (here,), (jnp.ones_like(here),))
         _, moved, close = jax.jvp(
             lambda theta, x: local_path(build(*theta).velocity, bounded(t), x, here), (theta, lam0), (theta_dot, lam0_dot), has_aux=True
         )
-        info = jnp.finfo(v.dtype)
         arrived = ~close & ((jnp.abs(v) <= 4 * info.eps * jnp.abs(slope * here)) | (jnp.abs(here) < info.tiny**0.5))  # or lam^2 vanishes
         on_the_way = finite & ~close & ~arrived
         start, goal = (jnp.where(on_the_way, x, law.free) for x in (lam0, here))
