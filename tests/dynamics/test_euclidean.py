@@ -191,3 +191,10 @@ def test_blow_up_happens_when_it_should():
 def test_bad_input_is_told_apart(call, message, without_typing_hook):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_derivative_in_a_start_where_the_velocity_has_no_curvature():
+    """An inflection of v is no fixed point: the derivative is v(lam)/v(lam0) there too."""
+    flow, start = dynamics.euclidean(weight_decay=0.12), np.asarray([1 / 3])
+    lam, slope = jax.jvp(partial(flow.solution, 5.0), (start,), (np.ones(1),))
+    np.testing.assert_allclose(slope, flow.velocity(lam) / flow.velocity(start), rtol=1e-12)
