@@ -19,7 +19,8 @@ from sslx.typing import Number
 class EigenFlow(NamedTuple):
     """Gradient flow of the eigenmodes of a linear network, d lam/dt = velocity(lam).
 
-    A field that theory does not give is None. The functions are pure: they can be jitted, vmapped and differentiated.
+    A field that theory does not give is None. The functions are pure: they can be jitted, vmapped and differentiated, where a
+    solution stays next to a fixed point or hardly moves up to the second derivative.
     """
 
     velocity: Callable[[Array], Array]
