@@ -58,8 +58,9 @@ RECORDS = {
     ),
     "no label": (
         records([0, 1, None, 1]),
-        r"set is damaged at example 2 \(it has no label, wanted a tf\.train\.Example with an encoded image and a whole number as label\)",
+        r"set, train: example 2 has no label; give every one a label, -1 where it is unknown",
     ),
+    "no test label": (records(test=[0, None]), r"set, test: example 1 has no label; give every one a label"),
     "one class": (records([0, 0, 0]), r"set, train holds labels of less than two classes; at least two are wanted"),
     "low label": (records([0, 1, -2]), r"set, train has labels from -2 to 1, wanted -1 to 1; correct the labels"),
     "gap": (records([0, 2, 2**40]), r"set, train: class 1 has no images, though labels go up to 2147483647; number the classes from 0"),

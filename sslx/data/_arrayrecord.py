@@ -1,7 +1,7 @@
-"""ArrayRecord files: PATH/*train*.array_record* and PATH/*test*.array_record*, the test part optional, read without TensorFlow.
+"""ArrayRecord files: PATH/*train*.array_record*, and with test or unlabelled in the name, if there are any, read without TensorFlow.
 
-A record is a serialised tf.train.Example with the features "image" (the bytes of a PNG, JPEG or WebP file) and "label" (a whole number
-from 0), as tensorflow-datasets and most converters write it.
+A record is a serialised tf.train.Example with the features "image" (the bytes of a PNG, JPEG or WebP file) and, unless the set has no
+labels, "label" (a whole number from 0), as tensorflow-datasets and most converters write it.
 """
 
 import re
@@ -13,14 +13,14 @@ from sslx.data._cache import cached, source
 from sslx.data._dataset import DataError, Dataset, Request
 from sslx.data._examples import SPLITS, Keys, write_splits
 
-LAYOUT = "PATH/*train*.array_record*, train a word of its own (and the same with test or validation, if there are any)"
-KEYS = Keys("image", "label", ())
-NAME = re.compile(rf"(?:.*[-_.])?({'|'.join(SPLITS['train'] + SPLITS['test'])})[-_.].*array_?record")  # the last split word counts
+LAYOUT = "PATH/*train*.array_record*, train a word of its own (and the same with test, validation or unlabelled, if there are any)"
+NAME = re.compile(rf"(?:.*[-_.])?({'|'.join(sum(SPLITS.values(), ()))})[-_.].*array_?record")  # the last split word counts
 SHARD = re.compile(r"-(\d+)-of-(\d+)")
+KEYS = Keys("image", "label", ())
 
 
 class Records(Sequence[dict[str, Any]]):
-    """The examples of some ArrayRecord files by number, {"image": bytes, "label": int}."""
+    """The examples of some ArrayRecord files by number, {"image": bytes, "label": int, or None without one}."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         from array_record.python.array_record_data_source import ArrayRecordDataSource
@@ -34,11 +34,13 @@ class Records(Sequence[dict[str, Any]]):
 
     def __getitem__(self, row: Any) -> Any:
         features = self.parse(self.source[row]).features.feature
-        found = {"image": features["image"].bytes_list.value, "label": features["label"].int64_list.value}
-        for name, value in found.items():
-            if len(value) != 1:
-                raise ValueError(f"it has no {name}, wanted a tf.train.Example with an encoded image and a whole number as label")
-        return {name: value[0] for name, value in found.items()}
+        image, label = features["image"].bytes_list.value, features["label"].int64_list.value
+        if len(image) != 1 or len(label) > 1:
+            raise ValueError(
+                f"it has {len(image)} images and {len(label)} labels, wanted a tf.train.Example with one encoded image "
+                "and, if any, one whole number as label"
+            )
+        return {"image": image[0], "label": label[0] if label else None}
 
 
 def arrayrecord(request: Request) -> Dataset:
@@ -50,7 +52,7 @@ def arrayrecord(request: Request) -> Dataset:
     root = Path(request.argument).expanduser()
     if not root.is_dir():
         raise DataError(f"{root} is not a directory; give one with the files {LAYOUT}")
-    files = {part: next(filter(None, (files_of(root, name) for name in SPLITS[part])), []) for part in ("train", "test")}
+    files = {part: next(filter(None, (files_of(root, name) for name in SPLITS[part])), []) for part in SPLITS}
     if not files["train"]:
         raise DataError(f"{root} has no ArrayRecord files of a training split; the files {LAYOUT} are wanted")
     for paths in files.values():
@@ -75,7 +77,7 @@ def check_shards(paths: list[Path]) -> None:
 
 
 def open_files(files: dict[str, list[Path]]) -> dict[str, Sequence[Any]]:
-    """The examples of each split that has files."""
+    """The examples of each part that has files."""
     found: dict[str, Any] = {}
     for part, paths in files.items():
         try:

@@ -1,6 +1,6 @@
 """A folder of images: PATH/train/<class>/*.png|jpg|jpeg|webp and PATH/test/<class>/... (or validation, val), the test part optional.
 
-Without labels they lie in PATH/train and PATH/test themselves, or all in PATH.
+Without labels they lie in PATH/train and PATH/test themselves, or all in PATH. More images without labels may lie in PATH/unlabelled.
 """
 
 import os
@@ -38,6 +38,7 @@ def folder(request: Request) -> Dataset:
         wanted = images_or_classes if flat else class_folders
         testing = next((name for name in there if wanted(root / name) or (name == "test" and not flat)), None)
         test = listing(root, testing, flat=flat) if testing else None
+        extra = next((listing(root, name, flat=True) for name in SPLITS["unlabelled"] if (root / name).is_dir()), None)
     except OSError as error:
         raise DataError(f"{root} cannot be read ({error}); check the path and its permissions") from None
     number = {name: i for i, name in enumerate(sorted(set(train.classes)))}
@@ -45,17 +46,21 @@ def folder(request: Request) -> Dataset:
     if test is not None and not number.keys() >= set(test.classes):
         unknown = min(set(test.classes) - number.keys())
         raise DataError(f"{root / str(testing) / unknown} is a class without training images; add {root / 'train' / unknown} or remove it")
-    parts = [train] if test is None else [train, test]
-    sources = [entry for part in parts for entry in part.sources]
-    labels = np.array([number[name] for part in parts for name in part.classes] or [-1] * len(sources), np.int32)
-    split_at = len(train.sources)
+    found = {name: part for name, part in {"train": train, "test": test, "unlabelled": extra}.items() if part}
+    sources = [entry for part in found.values() for entry in part.sources]
+    ends = np.cumsum([len(part.sources) for part in found.values()])
+    rows = dict(zip(found, np.split(np.arange(len(sources)), ends[:-1]), strict=True))
+    labels = np.full(len(sources), -1, np.int32)
+    for name in found.keys() & {"train", "test"} if names else ():
+        labels[rows[name]] = [number[name] for name in found[name].classes]
     if names:
-        check_labels(str(root / "train"), labels[:split_at], len(names))
-    rows = stratified_split(labels, names) if test is None else (np.arange(split_at), np.arange(split_at, len(labels)))
-    missing = f"there is no test/ (or validation/, val/) directory: {held_out(rows[1], names)}"
-    notes = () if test else (missing,)
+        check_labels(str(root / "train"), labels[rows["train"]], len(names))
+    notes = ()
+    if test is None:
+        rows["train"], rows["test"] = stratified_split(labels[rows["train"]], names)
+        notes = (f"there is no test/ (or validation/, val/) directory: {held_out(rows['test'], names)}",)
     dataset = cached(request.name, sources, lambda out: write(out, request, sources, labels, rows, Facts(names, notes)))
-    return dataset._replace(notes=(*dataset.notes, *passed_over([path for part in parts for path in part.others])))
+    return dataset._replace(notes=(*dataset.notes, *passed_over([path for part in found.values() for path in part.others])))
 
 
 def passed_over(paths: list[str]) -> list[str]:
@@ -131,18 +136,19 @@ def inside(root: Path, path: str) -> None:
         raise DataError(f"{path} is a link to {target}, which does not exist; remove or mend it")
 
 
-def write(out: Path, request: Request, sources: list[Source], labels: np.ndarray, rows: tuple[np.ndarray, ...], facts: Facts) -> Facts:
-    """Decode the training and the test rows into the cache folder `out`."""
+def write(out: Path, request: Request, sources: list[Source], labels: np.ndarray, rows: dict[str, np.ndarray], facts: Facts) -> Facts:
+    """Decode the rows of every part into the cache folder `out`."""
     paths = [entry.path for entry in sources]
     size, notes = common_size(list(in_parallel(probe, paths)))
     before = 0
-    for part, chosen in zip(("train", "test"), rows, strict=True):
+    for part, chosen in rows.items():
         images = in_parallel(
             lambda path: decode(path, size),
             [paths[row] for row in chosen],
             lambda done, before=before: request.progress(before + done, len(paths)),
         )
         write_images(out / f"{part}_images.npy", (len(chosen), *size, 3), images)
-        np.save(out / f"{part}_labels.npy", labels[chosen])
+        if part != "unlabelled":
+            np.save(out / f"{part}_labels.npy", labels[chosen])
         before += len(chosen)
     return facts._replace(notes=(*notes, *facts.notes))

@@ -1,4 +1,4 @@
-"""A NumPy archive: images uint8 [N, H, W, C] or [N, H, W], labels [N] if there are any, and the same for testing."""
+"""A NumPy archive: images uint8 [N, H, W, C] or [N, H, W], labels [N] if there are any, the same for testing, and images without any."""
 
 from pathlib import Path
 
@@ -6,9 +6,12 @@ import numpy as np
 
 from sslx.data._dataset import DataError, Dataset, Request, check_labels, held_out, number_classes, stratified_split
 
+PARTS = ("", "test_", "unlabelled_")
+ARRAYS = ("images", "labels", "test_images", "test_labels", "unlabelled_images")
+
 
 def npz(request: Request) -> Dataset:
-    """Read `npz:PATH`, an archive of `images` and `labels`, and, if there are any, `test_images` and `test_labels`.
+    """Read `npz:PATH`, an archive of `images` and `labels` and, if there are any, `test_images`, `test_labels`, `unlabelled_images`.
 
     An archive with neither `labels` nor `test_labels` is a data set without labels.
 
@@ -22,43 +25,36 @@ def npz(request: Request) -> Dataset:
         if name not in arrays:
             there = ", ".join([*arrays, *others]) or "none"
             raise DataError(f"{path} has no array {name!r} (but {there}); save it with np.savez(path, images=..., labels=...)")
-    images, labels = split_of(path, "", arrays)
-    classes = number_classes(f"{path}: labels", labels) if labelled else ()
-    notes = (f"the arrays {', '.join(others)} of {path} are passed over",) if others else ()
-    if "test_images" not in arrays:
-        train, test = stratified_split(labels, classes)
-        notes = (*notes, f"there are no test_images: {held_out(test, classes)}")
-        return Dataset(request.name, images[train], labels[train], images[test], labels[test], classes, notes=notes)
-    if labelled and "test_labels" not in arrays:
+    if labelled and "test_images" in arrays and "test_labels" not in arrays:
         raise DataError(f"{path} has test_images without test_labels; save both or neither")
-    test_images, test_labels = split_of(path, "test_", arrays)
-    if test_images.shape[1:] != images.shape[1:]:
-        raise DataError(f"{path}: test_images have shape {test_images.shape[1:]}, images {images.shape[1:]}; bring both to one size")
-    if labelled:
-        check_labels(f"{path}: test_labels", test_labels, len(classes))
-    return Dataset(request.name, images, labels, test_images, test_labels, classes, notes=notes)
+    images = {part: images_of(path, f"{part}images", arrays) for part in PARTS if f"{part}images" in arrays}
+    labels = {part: labels_of(path, part, arrays, len(x)) for part, x in images.items()}
+    for part, x in images.items():
+        if x.shape[1:] != images[""].shape[1:]:
+            raise DataError(f"{path}: {part}images have shape {x.shape[1:]}, images {images[''].shape[1:]}; bring both to one size")
+    classes = number_classes(f"{path}: labels", labels[""]) if labelled else ()
+    notes = (f"the arrays {', '.join(others)} of {path} are passed over",) if others else ()
+    if "test_" not in images:
+        train, test = stratified_split(labels[""], classes)
+        notes += (f"there are no test_images: {held_out(test, classes)}",)
+        for each in (images, labels):
+            each[""], each["test_"] = each[""][train], each[""][test]
+    elif labelled:
+        check_labels(f"{path}: test_labels", labels["test_"], len(classes))
+    parts = images[""], labels[""], images["test_"], labels["test_"]
+    return Dataset(request.name, *parts, classes, images.get("unlabelled_"), notes)
 
 
 def read(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
     """All arrays of the archive that we know of, and the names of the others."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            known = {name: archive[name] for name in archive.files if name in ("images", "labels", "test_images", "test_labels")}
+            known = {name: archive[name] for name in ARRAYS if name in archive.files}
             return known, [name for name in archive.files if name not in known]
     except FileNotFoundError:
         raise DataError(f"{path} does not exist; give an archive written by np.savez(path, images=..., labels=...)") from None
     except Exception as error:  # damaged bytes may raise anything
         raise DataError(f"{path} is no readable .npz archive of plain arrays ({error}); write it again with np.savez") from None
-
-
-def split_of(path: Path, prefix: str, arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels of a split, -1 where the archive has none."""
-    images = images_of(path, f"{prefix}images", arrays)
-    if f"{prefix}labels" not in arrays:
-        return images, np.full(len(images), -1, np.int32)
-    labels = labels_of(path, f"{prefix}labels", arrays)
-    check_pair(path, f"{prefix}images", images, labels)
-    return images, labels
 
 
 def images_of(path: Path, name: str, arrays: dict[str, np.ndarray]) -> np.ndarray:
@@ -78,15 +74,14 @@ def images_of(path: Path, name: str, arrays: dict[str, np.ndarray]) -> np.ndarra
     return x
 
 
-def labels_of(path: Path, name: str, arrays: dict[str, np.ndarray]) -> np.ndarray:
-    """An array of labels as int32 [N]."""
+def labels_of(path: Path, part: str, arrays: dict[str, np.ndarray], count: int) -> np.ndarray:
+    """The labels of the images of a part as int32 [count], -1 where the archive has none."""
+    name = f"{part}labels"
+    if name not in arrays:
+        return np.full(count, -1, np.int32)
     y = arrays[name]
     if y.ndim != 1 or not np.issubdtype(y.dtype, np.integer):
         raise DataError(f"{path}: {name} have shape {y.shape} and dtype {y.dtype}, wanted whole numbers [N]; number the classes from 0")
+    if len(y) != count:
+        raise DataError(f"{path}: {count} {part}images have {len(y)} labels; give every image one label, -1 if it has none")
     return np.clip(y, -(2**31), 2**31 - 1).astype(np.int32)
-
-
-def check_pair(path: Path, name: str, images: np.ndarray, labels: np.ndarray) -> None:
-    """Raise DataError unless there is one label per image."""
-    if len(images) != len(labels):
-        raise DataError(f"{path}: {len(images)} {name} have {len(labels)} labels; give every image one label, -1 if it has none")

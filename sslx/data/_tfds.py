@@ -36,7 +36,7 @@ def tfds(request: Request) -> Dataset:
     """Read `tfds:NAME`.
 
     Raises:
-        DataError: it is not prepared, or holds no labelled images.
+        DataError: it is not prepared, or holds no images that can be used.
     """
     root, name = tfds_root(request.data_dir), request.argument or request.name
     path = prepared(request.data_dir, name)
@@ -94,8 +94,9 @@ def open_splits(path: Path) -> tuple[dict[str, Sequence[Any]], Keys]:
         import tensorflow_datasets
 
         builder: Any = tensorflow_datasets.builder_from_directory(path)
-        image, label = builder.info.supervised_keys or ("image", "label")
-        keys = Keys(image, label, tuple(builder.info.features[label].names))
+        image, label = builder.info.supervised_keys or ("image", "label")  # the second may be missing
+        features = builder.info.features
+        keys = Keys(image, label, tuple(getattr(features[label], "names", ())) if label in features else ())
         raw: Any = {image: tensorflow_datasets.decode.SkipDecoding()}  # pyright: ignore[reportCallIssue]
         found = {part: next((name for name in names if name in builder.info.splits), None) for part, names in SPLITS.items()}
         return {part: builder.as_data_source(name, decoders=raw) for part, name in found.items() if name or part == "train"}, keys
@@ -103,6 +104,6 @@ def open_splits(path: Path) -> tuple[dict[str, Sequence[Any]], Keys]:
         raise DataError(f"{path} cannot be read without {error.name}; pip install tensorflow-datasets array-record") from None
     except Exception as error:  # whatever the reader meets in files that it did not write
         raise DataError(
-            f"{path} is no prepared set of labelled images with a train split ({type(error).__name__}: {error}); "
+            f"{path} is no prepared set of images with a train split ({type(error).__name__}: {error}); "
             f"prepare it again with sslx.data.prepare"
         ) from None

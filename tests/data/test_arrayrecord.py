@@ -38,6 +38,25 @@ def test_without_test_files_a_fifth_of_every_class_is_held_out(tmp_path):
     assert "a fifth of every class, 2 images, is held out for testing" in found.notes[0]
 
 
+def test_examples_without_labels_are_a_data_set_without_labels(tmp_path):
+    pixels = write_records(tmp_path / "train.array_record", [None] * 10)
+    found = data.load(f"arrayrecord:{tmp_path}")
+    assert (found.classes, set(found.train_labels), set(found.test_labels), len(found.test_images)) == ((), {-1}, {-1}, 2)
+    assert {image.tobytes() for image in (*found.train_images, *found.test_images)} == {each.tobytes() for each in pixels}
+    held_out = "there is no test split: a fifth of all, 2 images, is held out for testing"
+    assert found.notes == ("no training example has a label", held_out)
+
+
+@pytest.mark.parametrize(("word", "labels"), [("unlabelled", [None, None]), ("unlabeled", [-1, 7])])
+def test_more_images_without_labels_are_kept_apart(tmp_path, word, labels):
+    write_records(tmp_path / "set-train.array_record", [0, 1])
+    write_records(tmp_path / "set-test.array_record", [0, 1], 100)
+    pixels = write_records(tmp_path / f"set-{word}.array_record", labels, 1000)
+    found = data.load(f"arrayrecord:{tmp_path}")
+    np.testing.assert_array_equal(found.unlabelled_images, pixels)
+    assert (len(found.train_images), len(found.test_images), found.classes) == (2, 2, ("0", "1"))
+
+
 def test_without_the_reader_it_is_asked_for(tmp_path, monkeypatch):
     write_records(tmp_path / "train.array_record", [0, 1])
     for name in [name for name in sys.modules if name.startswith("array_record")]:

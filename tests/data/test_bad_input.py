@@ -187,7 +187,7 @@ ARCHIVES = {
         lambda root: (
             (root / "mnist/3.0.1").mkdir(parents=True) or ((root / "mnist/3.0.1/dataset_info.json").write_text("{}") and "tfds:mnist")
         ),
-        r"3\.0\.1 is no prepared set of labelled images with a train split \(.+\); prepare it again with sslx\.data\.prepare",
+        r"3\.0\.1 is no prepared set of images with a train split \(.+\); prepare it again with sslx\.data\.prepare",
     ),
     "unknown": (lambda root: "cifar-10", r"unknown data set 'cifar-10'; choose one of digits, cifar10, "),
 }

@@ -63,6 +63,20 @@ def test_other_names_of_the_test_directory_are_known(name, tmp_path):
         data.load(f"folder:{tmp_path}/set")
 
 
+@pytest.mark.parametrize(("name", "inner"), [("unlabelled", ""), ("unlabeled", "some/")])
+def test_more_images_without_labels_are_kept_apart(name, inner, tmp_path):
+    write_folder(tmp_path / "set")
+    expected = data.load(f"folder:{tmp_path}/set")
+    top = tmp_path / "set" / name / inner
+    top.mkdir(parents=True)
+    for i in range(2):
+        Image.fromarray(picture(i)).save(top / f"{i}.png")
+    found = data.load(f"folder:{tmp_path}/set")
+    np.testing.assert_array_equal(found.unlabelled_images, [picture(i) for i in range(2)])
+    for mine, theirs in zip(found._replace(unlabelled_images=None), expected, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
 @pytest.mark.parametrize("train", ["", "train"])
 def test_images_in_no_class_directory_are_a_data_set_without_labels(tmp_path, train):
     top = tmp_path / "set" / train

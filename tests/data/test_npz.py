@@ -45,3 +45,10 @@ def test_images_alone_are_a_data_set_without_labels(tmp_path):
     np.testing.assert_array_equal(found.train_images, IMAGES)
     np.testing.assert_array_equal(found.test_labels, [-1] * 4)
     assert (found.classes, found.notes) == ((), ())
+
+
+def test_more_images_without_labels_are_kept_apart(tmp_path):
+    np.savez(tmp_path / "set.npz", images=IMAGES, labels=LABELS, unlabelled_images=IMAGES[:3, :, ::-1])
+    found = data.load(f"npz:{tmp_path}/set.npz")
+    np.testing.assert_array_equal(found.unlabelled_images, IMAGES[:3, :, ::-1])
+    assert (len(found.train_images), len(found.test_images), found.classes) == (8, 2, ("0", "1"))

@@ -2,6 +2,7 @@
 
 import sys
 
+import numpy as np
 import pytest
 import tensorflow_datasets
 from PIL import Image
@@ -14,22 +15,29 @@ class TinyPictures(tensorflow_datasets.core.GeneratorBasedBuilder):
     """Ten training and four test images of two classes."""
 
     VERSION = tensorflow_datasets.core.Version("1.2.0")
+    KEYS = "image", "label"
 
     def _info(self):
-        features = {
+        known = {
             "image": tensorflow_datasets.features.Image(shape=(8, 8, 3)),
             "label": tensorflow_datasets.features.ClassLabel(names=["x", "y"]),
         }
-        return tensorflow_datasets.core.DatasetInfo(
-            builder=self, features=tensorflow_datasets.features.FeaturesDict(features), supervised_keys=("image", "label")
-        )
+        features = tensorflow_datasets.features.FeaturesDict({key: known[key] for key in self.KEYS})
+        return tensorflow_datasets.core.DatasetInfo(builder=self, features=features)
 
     def _split_generators(self, dl_manager):
         return {"train": self._generate_examples(0, 10), "test": self._generate_examples(100, 4)}
 
     def _generate_examples(self, first, count):
         for i in range(count):
-            yield i, {"image": Image.fromarray(picture(first + i)), "label": i % 2}
+            example = {"image": Image.fromarray(picture(first + i)), "label": i % 2}
+            yield i, {key: example[key] for key in self.KEYS}
+
+
+class BarePictures(TinyPictures):
+    """The same without labels."""
+
+    KEYS = ("image",)
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +55,14 @@ def test_a_prepared_set_is_read_by_its_name(directory, name):
         pixels = {picture(first + i).tobytes(): i % 2 for i in range(count)}
         assert [pixels.pop(image.tobytes()) for image in images] == labels.tolist()
         assert pixels == {}
+
+
+def test_a_set_without_labels_is_read_without_them(tmp_path):
+    BarePictures(data_dir=str(tmp_path), file_format="array_record").download_and_prepare()
+    found = data.load("bare_pictures", data_dir=tmp_path)
+    assert (found.classes, found.notes) == ((), ("no training example has a label",))
+    assert {image.tobytes() for image in found.train_images} == {picture(i).tobytes() for i in range(10)}
+    np.testing.assert_array_equal(found.test_labels, [-1] * 4)
 
 
 def test_the_highest_version_is_taken(directory, tmp_path):
