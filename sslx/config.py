@@ -46,7 +46,7 @@ class Config:
     learning_rate: float = 3e-3
     weight_decay: float = 1e-4
     trust_coefficient: float = 0.02
-    """Of LARS: 0.02 in the recipes for CIFAR, 0.001 in those for ImageNet."""
+    """Of LARS and LARC: 0.02 in most recipes for CIFAR, 0.001 in those for ImageNet."""
     warmup: float = 0.05
     """Fraction of the steps over which the learning rate rises."""
     seed: int = 0

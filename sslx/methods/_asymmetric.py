@@ -24,7 +24,7 @@ def byol(*, target: str = "ema", ema: float = 0.99, distance: str = "cosine") ->
 
 
 def simsiam() -> Method:
-    """SimSiam (Chen and He, 2021, arXiv:2011.10566); its loss is twice the published one, which averages the two orders."""
+    """SimSiam (Chen and He, 2021, arXiv:2011.10566); its loss is 4 + 4 times the published one, the mean of -cos."""
     return Method(cross_views(losses.cosine), HeadSize(2048, 2048, layers=3, final_norm=True), predictor=HeadSize(512, 2048))
 
 

@@ -18,7 +18,7 @@ ENCODERS: dict[str, Callable[..., nn.Module]] = {
     "resnet50": partial(ResNet, blocks=(3, 4, 6, 3), bottleneck=True),
     "resnet18-imagenet": partial(ResNet, stem="imagenet"),
     "resnet34-imagenet": partial(ResNet, blocks=(3, 4, 6, 3), stem="imagenet"),
-    "resnet50-imagenet": partial(ResNet, blocks=(3, 4, 6, 3), bottleneck=True, stem="imagenet"),
+    "resnet50-imagenet": partial(ResNet, blocks=(3, 4, 6, 3), bottleneck=True, stem="imagenet", zero_init_residual=True),
 }
 
 
@@ -26,7 +26,8 @@ def encoder(name: str, *, dtype: Dtype | None = None, axis_name: AxisName = None
     """The encoder called `name`, images [N, H, W, C] -> features [N, d].
 
     Args:
-        name: a key of `ENCODERS`; the plain ResNets have the stem for small images, `-imagenet` that for large ones.
+        name: a key of `ENCODERS`; the plain ResNets have the stem for small images, `-imagenet` that for large ones; in
+            `resnet50-imagenet` every block starts as the identity, as where VICReg, Barlow Twins, SimSiam and MEC were published.
         dtype: type of the computation, None for that of inputs and parameters.
         axis_name: the device axis over which batch norm takes its statistics.
         momentum: weight of the old running statistics of batch norm.

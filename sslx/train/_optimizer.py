@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
-OPTIMIZERS = ("sgd", "lars", "adamw")
+OPTIMIZERS = ("sgd", "lars", "larc", "adamw")
 
 
 def warmup_cosine(learning_rate: float, *, steps: int, warmup_steps: int) -> optax.Schedule:
@@ -26,13 +27,15 @@ def optimizer(
 
     "sgd": momentum 0.9, decay added to the gradient. "lars": momentum 0.9, biases and norm parameters
     with neither decay nor trust ratio (You et al., 2017, arXiv:1708.03888, with the exclusions of BYOL and Barlow Twins).
-    "adamw": decoupled decay.
+    "larc": the same, but the trust ratio limits the step of SGD in place of scaling it, min(trust_coefficient |w|/|g|, learning rate) g
+    (`clip_lr` in solo-learn and the code of Halvagal et al., LARC in NVIDIA's apex). "adamw": decoupled decay.
 
     Raises:
         ValueError: unknown name.
     """
+    decay = optax.add_decayed_weights(weight_decay, decayed)
     table: dict[str, Callable[[], optax.GradientTransformation]] = {
-        "sgd": lambda: optax.chain(optax.add_decayed_weights(weight_decay, decayed), optax.sgd(schedule, momentum=0.9)),
+        "sgd": lambda: optax.chain(decay, optax.sgd(schedule, momentum=0.9)),
         "lars": lambda: optax.lars(
             schedule,
             weight_decay=weight_decay,
@@ -41,8 +44,21 @@ def optimizer(
             trust_ratio_mask=decayed,
             momentum=0.9,
         ),
+        "larc": lambda: optax.chain(
+            decay, optax.scale_by_learning_rate(schedule), optax.masked(limit_by_trust(trust_coefficient), decayed), optax.trace(0.9)
+        ),
         "adamw": lambda: optax.adamw(schedule, weight_decay=weight_decay, mask=decayed),
     }
     if name not in table:
         raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {name!r}")
     return table[name]()
+
+
+def limit_by_trust(coefficient: float) -> optax.GradientTransformation:
+    """Shorten the step of a weight w to |step| <= coefficient |w|; what starts at 0 may go anywhere."""
+
+    def limit(step: jax.Array, w: jax.Array) -> jax.Array:
+        longest, length = coefficient * jnp.linalg.norm(w), jnp.linalg.norm(step)
+        return step * jnp.where((longest > 0) & (length > longest), longest / length, 1.0)
+
+    return optax.stateless(lambda steps, params: jax.tree.map(limit, steps, params))

@@ -1,4 +1,4 @@
-"""AdamW and LARS on fixed gradients: Adam turns a gradient that is zero up to rounding into +-lr, so trained runs prove little."""
+"""AdamW, LARS and LARC on fixed gradients: Adam turns a gradient that is zero up to rounding into +-lr, so trained runs prove little."""
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +30,25 @@ def test_lars_scales_weights_by_the_trust_ratio_and_leaves_biases_alone():
     np.testing.assert_allclose(update["bias"], -0.1 * GRADS["bias"], rtol=1e-6)
 
 
+@pytest.mark.parametrize(("rate", "limited"), [(1e-3, False), (0.3, True), (1.0, True)])
+def test_larc_limits_the_step_of_sgd_to_a_part_of_the_weight(rate, limited):
+    transform = optimizer("larc", rate, weight_decay=0.1)
+    update, _ = transform.update(GRADS, transform.init(PARAMS), PARAMS)
+    g = np.array(GRADS["kernel"] + 0.1 * PARAMS["kernel"])
+    ratio = 0.02 * np.linalg.norm(PARAMS["kernel"]) / np.linalg.norm(g)
+    assert (ratio < rate) == limited
+    np.testing.assert_allclose(update["kernel"], -min(ratio, rate) * g, rtol=1e-5)
+    np.testing.assert_allclose(update["bias"], -rate * GRADS["bias"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("params", [jax.tree.map(jnp.zeros_like, PARAMS), PARAMS])
+@pytest.mark.parametrize("grads", [jax.tree.map(jnp.zeros_like, GRADS), GRADS])
+def test_larc_moves_weights_that_are_zero_and_stays_where_there_is_no_gradient(params, grads):
+    transform = optimizer("larc", 0.01)
+    update, _ = transform.update(grads, transform.init(params), params)
+    jax.tree.map(lambda u, g: np.testing.assert_allclose(u, -0.01 * g, rtol=1e-6), update, grads)
+
+
 def test_adamw_decays_weights_but_not_biases():
     update = first_update("adamw", weight_decay=0.5)
     np.testing.assert_allclose(update["kernel"], -0.1 * (1 + 0.5 * PARAMS["kernel"]), rtol=1e-4)
@@ -46,5 +65,5 @@ def test_no_warmup_starts_at_the_top():
 
 
 def test_unknown_optimizer_names_the_known_ones():
-    with pytest.raises(ValueError, match="one of sgd, lars, adamw, got 'adam'"):
+    with pytest.raises(ValueError, match="one of sgd, lars, larc, adamw, got 'adam'"):
         optimizer("adam", 0.1)
