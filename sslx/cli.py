@@ -45,6 +45,8 @@ class Evaluate:
     """Labelled images for the frozen encoder, see `sslx list datasets`; by default those of the run."""
     data_dir: str | None = None
     """Directory of the data; by default that of the run, or of the environment variable SSLX_DATA."""
+    best: bool = False
+    """Take the checkpoint with the best validation accuracy in place of the last one."""
     features: str | None = None
     """Write features and labels of both splits to this .npz file."""
     json: bool = False
@@ -56,7 +58,8 @@ class Evaluate:
         from sslx.evaluate import PARTS
 
         chosen = tuple(part for part in PARTS if getattr(self, part)) or (() if self.features else PARTS)
-        result = run.assess(self.run, chosen, dataset=self.dataset, data_dir=self.data_dir, save_to=self.features)
+        where = {"dataset": self.dataset, "data_dir": self.data_dir, "save_to": self.features}
+        result = run.assess(self.run, chosen, best=self.best, **where)
         console.print_result(
             result, console.describe_scores("trained encoder", result) if chosen else f"features are in {self.features}", self.json
         )

@@ -179,6 +179,7 @@ def assess(
     dataset: str | None = None,
     data_dir: str | None = None,
     save_to: str | None = None,
+    best: bool = False,
 ) -> dict[str, Any]:
     """The accuracies of a finished run that `parts` asks for ("knn", "linear", "few_label").
 
@@ -188,13 +189,14 @@ def assess(
         dataset: labelled images that the frozen encoder is evaluated on, by default those of the run; the network stays as it is.
         data_dir: where they lie; by default where the run had its data.
         save_to: an .npz file for features, labels, test_features and test_labels.
+        best: take the checkpoint with the best validation accuracy in place of the last one.
 
     Raises:
         FolderError, DataError: the run or the data cannot be read, the images do not fit the encoder, there are no labels for accuracies,
             or `save_to` cannot be written.
         OutOfMemory: the device has not enough memory.
     """
-    config, state, images = load_run(run, dataset, data_dir)
+    config, state, images = load_run(run, dataset, data_dir, best=best)
     if parts and not images.classes:
         raise DataError(
             f"{images.name} has no labels to measure an accuracy by; name images that have some with --dataset, or ask for features alone "
@@ -217,8 +219,8 @@ def assess(
     return evaluate.evaluate(*arrays, images, parts=parts) if parts else {}
 
 
-def load(run: str | Path) -> tuple[Callable[..., Array], dict[str, Any]]:
-    """The frozen encoder of a run folder.
+def load(run: str | Path, *, best: bool = False) -> tuple[Callable[..., Array], dict[str, Any]]:
+    """The frozen encoder of a run folder, of its last checkpoint or the one with the best validation accuracy.
 
     Returns:
         `(apply, variables)`: `apply(variables, images [N, H, W, C] as uint8 or in [0, 1]) -> features [N, d]`, jitted; ValueError for
@@ -227,36 +229,38 @@ def load(run: str | Path) -> tuple[Callable[..., Array], dict[str, Any]]:
     Raises:
         FolderError: the folder holds no run, or a run without a checkpoint.
     """
-    config, _, state = read_run(RunFolder(Path(run)))
+    config, _, state = read_run(RunFolder(Path(run)), best=best)
     return frozen_encoder(config.model), variables_of(state)
 
 
-def load_run(run: str | Path, dataset: str | None = None, data_dir: str | None = None) -> tuple[Config, TrainState, Dataset]:
-    """Settings and last state of a run folder, and its data set or the other one that is named.
+def load_run(
+    run: str | Path, dataset: str | None = None, data_dir: str | None = None, *, best: bool = False
+) -> tuple[Config, TrainState, Dataset]:
+    """Settings and last or best state of a run folder, and its data set or the other one that is named.
 
     Raises:
         FolderError, DataError: the run or the data cannot be read, or its own data are not as they were.
     """
     folder = RunFolder(Path(run))
-    config, inputs, state = read_run(folder)
+    config, inputs, state = read_run(folder, best=best)
     images = data.load(dataset or config.dataset, data_dir=data_dir or config.data_dir)
     if dataset in (None, config.dataset):
         check_data(images, inputs, folder)
     return config, state, images
 
 
-def read_run(folder: RunFolder) -> tuple[Config, Inputs, TrainState]:
-    """Settings of a run folder, what its network knows of the data, and its last state."""
+def read_run(folder: RunFolder, *, best: bool = False) -> tuple[Config, Inputs, TrainState]:
+    """Settings of a run folder, what its network knows of the data, and its last or best state."""
     config = folder.read_config()
     if not folder.checkpoints.exists():
         raise no_checkpoint(folder)
     with Checkpoints(folder.checkpoints) as checkpoints:
-        last = checkpoints.last()
-        if last is None:
+        step = checkpoints.best() if best else checkpoints.last()
+        if step is None:
             raise no_checkpoint(folder)
-        inputs, _ = saved_inputs(checkpoints, last)
+        inputs, _ = saved_inputs(checkpoints, step)
         like = jax.eval_shape(partial(initial_state, config, inputs, config.build_optimizer(1)[1]))
-        return config, inputs, checkpoints.restore(last, like)
+        return config, inputs, checkpoints.restore(step, like)
 
 
 def no_checkpoint(folder: RunFolder) -> FolderError:

@@ -162,6 +162,18 @@ def test_last_and_best_are_kept(finished):
         assert scores[checkpoints.best()] == max(scores.values())
 
 
+def test_last_and_best_are_loaded(finished, tmp_path):
+    moved = tmp_path / "moved"
+    shutil.copytree(finished[0], moved)
+    with folder_checkpoints(moved) as checkpoints:
+        best, state = checkpoints.best(), run.load_run(moved, best=True)[1]
+        worse = state.replace(params=jax.tree.map(jnp.zeros_like, state.params))
+        checkpoints.save(16, worse, checkpoints.inputs(best), validation=-1.0)
+    for which, wanted in ((False, worse), (True, state)):
+        jax.tree.map(np.testing.assert_array_equal, run.load(moved, best=which)[1]["params"], wanted.params["encoder"])
+    assert run.assess(moved, ("linear",)) != run.assess(moved, ("linear",), best=True)
+
+
 def test_a_folder_is_never_overwritten(finished):
     before = (finished[0] / "summary.json").read_text()
     with pytest.raises(folder.FolderError, match="not empty; choose another --out, or add --resume"):
