@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 
 from sslx.checks import check_count, check_matrix, check_positive, check_square
 from sslx.collectives import all_gather_if, map_rows, pmean_if, row_indices
-from sslx.linalg import logdet_shifted, rounding_level, symmetrise
+from sslx.linalg import logdet_shifted, rounding_share, symmetrise
 from sslx.moments import at_least_float32, centre, global_count, second_moment
 from sslx.typing import AnyArray, AxisName, Embedding, Matrix, Number, Scalar
 
@@ -36,9 +36,10 @@ def gaussian_entropy(cov: Matrix) -> Scalar:
     check_square("cov", cov)
     cov = symmetrise(at_least_float32(cov))
     singular, eye = is_singular(cov), jnp.eye(len(cov), dtype=cov.dtype)
-    entropy = (len(cov) * LOG_TWO_PI_E + jnp.linalg.slogdet(jnp.where(singular, eye, cov))[1]) / 2
-    lifted = lax.stop_gradient(cov) + (rounding_level(cov) + jnp.finfo(cov.dtype).tiny) * eye
-    indefinite = jnp.isnan(jnp.linalg.cholesky(lifted)[-1, -1])
+    pivots = jnp.diagonal(jnp.linalg.cholesky(jnp.where(singular, eye, cov)))
+    entropy = len(cov) * LOG_TWO_PI_E / 2 + jnp.sum(jnp.log(pivots))
+    level = rounding_share(cov.dtype) * jnp.trace(cov) + jnp.finfo(cov.dtype).tiny
+    indefinite = jnp.isnan(jnp.linalg.cholesky(lax.stop_gradient(cov + level * eye))[-1, -1])
     return jnp.where(singular, jnp.where(indefinite, jnp.nan, -jnp.inf), entropy)
 
 
