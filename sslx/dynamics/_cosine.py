@@ -149,14 +149,14 @@ def conserving_flow(drift: Drift, power: Number, weight_decay: Number) -> EigenF
 def _online_force(unit: Array, lam: Array, noise: Noise, nodes: int) -> Array:
     """sum_k lam_k E[z_1m (lam_k z_2m z_1k^2 - lam_m z_1m z_1k z_2k)/(||D z_1||^3 ||z_2||)]."""
     views = tilted_views(unit, lam, 3, 1, nodes, noise)
-    gain = lam[:, None] * paired(views.weight, views.online, views.cross)
+    gain = lam[:, None] * paired(views.online, views.cross)
     return jnp.sum(lam[:, None] * (gain - gain.T), axis=0)
 
 
 def _target_force(unit: Array, lam: Array, noise: Noise, nodes: int) -> Array:
     """sum_k E[z_2m (lam_m z_1m z_2k^2 - lam_k z_2m z_1k z_2k)/(||D z_1|| ||z_2||^3)]."""
     views = tilted_views(unit, lam, 1, 3, nodes, noise)
-    gain = lam * paired(views.weight, views.target, views.cross)
+    gain = lam * paired(views.target, views.cross)
     return jnp.sum(gain - gain.T, axis=0)
 
 
