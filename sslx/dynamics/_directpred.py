@@ -177,7 +177,7 @@ def _conserved(kappa: Number, tau: Number, predictor_lr: Number, weight_decay: N
         if vanishes(weight_decay):
             s = s[-1:] + balance(state0)
             unlearned = jnp.sign(state0[0]) * jnp.sqrt(predictor_lr * jnp.maximum(-balance(state0), 0.0))
-            stays = (state0[1] == 0) | ((state0[0] < 0) & (balance(state0) <= 0))  # s is 0, or falls to 0 before p has turned
+            stays = (state0[1] <= 0) | ((state0[0] < 0) & (balance(state0) <= 0))  # s is 0, or falls to 0 before p has turned
             learned = (s > 0) & ~stays
             p, s = jnp.where(learned, p[-1:], unlearned), jnp.where(learned, s, 0.0)
         return jnp.stack([p, s], axis=-2)
