@@ -19,7 +19,7 @@ KEY, Z = jax.random.key(0), jnp.ones((4, 3))
         (lambda **kw: information.pairwise_entropy(Z, 1.0, **kw), "chunk", 2.5, "an integer of at least 1"),
         (lambda **kw: information.rademacher_draws(KEY, Z, **kw), "draws", 0, "an integer of at least 1"),
         (lambda **kw: information.induced_samples(KEY, lambda x: x, Z[0], 1.0, **kw), "samples", -1, "an integer of at least 1"),
-        (lambda **kw: information.normality_pvalues(KEY, lambda x: x, Z, 1.0, **kw), "samples", 20.5, "an integer of at least 1"),
+        (lambda **kw: information.normality_pvalues(KEY, lambda x: x, Z, 1.0, **kw), "samples", 20.5, "an integer of at least 20"),
         (lambda **kw: information.generalization_surrogate(Z, Z, Z, jnp.zeros(4, int), **kw), "num_classes", 0, "an integer of at least 1"),
         (lambda **kw: information.pairwise_entropy(Z, 1.0, distance="chernoff", **kw), "chernoff_alpha", 2.0, "between 0 and 1"),
         (lambda **kw: information.chernoff(Z[0], 1.0, Z[1], 2.0, **kw), "alpha", -0.5, "between 0 and 1"),
