@@ -31,7 +31,7 @@ KEY, Z = jax.random.key(0), jnp.ones((4, 3))
         (lambda **kw: information.induced_gaussian(lambda x: x, Z[0], **kw), "cov_or_sigma", np.float32(-0.5), "at least 0"),
         (lambda **kw: information.induced_covariance_operator(lambda x: x, Z[0], **kw), "cov_or_sigma", -1, "at least 0"),
         (lambda **kw: information.induced_samples(KEY, lambda x: x, Z[0], **kw), "sigma", -0.5, "at least 0"),
-        (lambda **kw: information.region_exit_bound(lambda x: x, Z[0], **kw), "sigma", -1.0, "at least 0"),
+        (lambda **kw: information.region_exit_bound(lambda x: x, Z[0], **kw), "sigma", 0.0, "above 0"),
     ],
 )
 def test_out_of_range(call, name, value, wanted):
