@@ -54,7 +54,8 @@ def iso_cosine_mean_field(*, alpha: Number = 0.5, weight_decay: Number = 0.0) ->
 def cosine_linearised(*, alpha: Number = 0.5) -> EigenFlow:
     """The cosine flow of nearly equal modes:  ds_m/dt = -r (s_m - sbar),  r = 2 alpha/(sbar (M + 2)),  sbar = mean s constant.
 
-    Modes at 0 stay there and are not among the M. Solved by s_m = sbar + (s_m(0) - sbar) e^{-rt}. The linearised IsoLoss is the same in the time t/sbar^alpha.
+    Solved by s_m = sbar + (s_m(0) - sbar) e^{-rt}. The linearised IsoLoss is the same in the time t/sbar^alpha. Modes at 0 stay there
+    and are not among the M.
 
     Args and errors: see `cosine`.
     """
