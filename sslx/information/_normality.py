@@ -41,9 +41,7 @@ def normality_pvalues(
     check_integer("samples", samples, minimum=20)
     check_positive("sigma", sigma)
     if jnp.shape(sigma) != ():
-        raise ValueError(
-            f"sigma must be one number, got shape {jnp.shape(sigma)}; scale the input inside f for noise that is not isotropic"
-        )
+        raise ValueError(f"sigma must be one number, got shape {jnp.shape(sigma)}; scale the input inside f for other noise")
     x = at_least_float32(x)
 
     def one_image(key_and_image: tuple[Array, Array]) -> Array:

@@ -27,6 +27,7 @@ KEY, Z = jax.random.key(0), jnp.ones((4, 3))
         (lambda **kw: information.mutual_information_bound(Z, Z, **kw), "likelihood_variance", -1.0, "above 0"),
         (lambda **kw: information.vicreg_decomposition(Z, **kw), "eps", -9.0, "at least 0"),
         (lambda **kw: information.mixture_entropy_bounds(Z, **kw), "covs", -1.0, "at least 0"),
+        (lambda **kw: information.pairwise_entropy(Z, **kw), "covs_or_variance", -1.0, "at least 0"),
         (lambda **kw: information.invariance_term(Z, Z, 1.0, **kw), "cov_b", -1.0, "at least 0"),
         (lambda **kw: information.induced_gaussian(lambda x: x, Z[0], **kw), "cov_or_sigma", np.float32(-0.5), "at least 0"),
         (lambda **kw: information.induced_covariance_operator(lambda x: x, Z[0], **kw), "cov_or_sigma", -1, "at least 0"),
