@@ -157,6 +157,7 @@ def infonce_matrix(x_a: Float[Array, "n N"], x_b: Float[Array, "n N"], w: Float[
     check_matrix("w", w)
     if w.shape[1] != x_a.shape[1]:
         raise ValueError(f"w must have shape [M, {x_a.shape[1]}], got {w.shape}; its columns are the inputs")
+    x_a, x_b = (x - jnp.mean(x_a, axis=0) for x in (x_a, x_b))  # X does not see the mean, rounding does
     weights = jax.nn.softmax(infonce_logits(x_a @ w.T, x_b @ w.T), axis=1)
     others = jnp.where(jnp.eye(len(x_a), dtype=bool), 0.0, weights)
     laplacian = jnp.diag(others.sum(0) + others.sum(1)) - others - others.T
