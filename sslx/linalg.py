@@ -96,7 +96,12 @@ def rounding_level(a: Matrix) -> Scalar:
 def safe_shift(a: Matrix, shift: Number) -> Scalar:
     """`shift`, or the rounding level of `a` where shift I + a is singular to rounding, [], without gradient."""
     a, shift = lax.stop_gradient(a), jnp.full_like(a, shift, shape=())
-    return lax.cond(rounding_level(a) > shift, _lift_if_singular, _keep, a, shift)
+    return lax.cond(_lowest_shift(a) > shift, _lift_if_singular, _keep, a, shift)
+
+
+def _lowest_shift(a: Matrix) -> Scalar:
+    """The rounding level, and above 0 for a zero matrix too."""
+    return rounding_level(a) + jnp.finfo(a.dtype).tiny
 
 
 def _keep(_: Matrix, shift: Scalar) -> Scalar:
@@ -104,7 +109,7 @@ def _keep(_: Matrix, shift: Scalar) -> Scalar:
 
 
 def _lift_if_singular(a: Matrix, shift: Scalar) -> Scalar:
-    level = rounding_level(a)
+    level = _lowest_shift(a)
     pivots = jnp.diagonal(jnp.linalg.cholesky(a + shift * jnp.eye(a.shape[-1], dtype=a.dtype))) ** 2
     return jnp.where(jnp.all(pivots > level), shift, level)  # NaN compares as False
 
@@ -121,7 +126,8 @@ def logdet_shifted(a: Matrix, shift: Number) -> Scalar:
 
 
 def _logdet_series(a: Matrix, shift: Scalar, chosen: Bool[Array, ""]) -> Scalar:
-    ratio = jnp.where(chosen, a / shift, 0.0)  # under vmap both branches run: keep the powers from overflowing
+    shift = jnp.where(chosen, shift, 1.0)
+    ratio = jnp.where(chosen, a, 0.0) / shift  # under vmap both branches run: keep the powers from overflowing
     return log1p_series_trace(ratio, 4) + a.shape[-1] * jnp.log(shift)
 
 

@@ -124,7 +124,7 @@ def _value_and_slopes(views: tuple[Array, ...]) -> tuple[Scalar, tuple[Array, ..
     weight = 4 / (len(a) * len(views))
     rows, diagonal = [row_gram(z) / len(a) for z in views], jnp.mean(a * b, axis=0)
     trace = jnp.sum(rows[0] * rows[-1])
-    left = trace - jnp.sum(diagonal**2)
+    left = jnp.maximum(trace - jnp.sum(diagonal**2), 0.0)  # below 0 by rounding, where few features vary
     product = partial(jnp.matmul, precision=lax.Precision.HIGHEST)
 
     def by_rows() -> tuple[Scalar, tuple[Array, ...]]:
@@ -145,8 +145,9 @@ def covariance(z: Embedding, *, ddof: int = 1, axis_name: AxisName = None) -> Ma
 
 
 def standardise(z: Embedding, *, eps: Number = 1e-5, axis_name: AxisName = None) -> Array:
-    """(z - mean) / sqrt(variance + eps) per feature with the biased variance, as batch norm without affine parameters."""
-    return centre(z, axis_name=axis_name) * lax.rsqrt(variance(z, axis_name=axis_name) + eps)
+    """(z - mean) / sqrt(variance + eps) per feature with the biased variance, as batch norm without affine parameters; 0 for 0 / 0."""
+    square = variance(z, axis_name=axis_name) + eps
+    return centre(z, axis_name=axis_name) * lax.rsqrt(jnp.where(square == 0, 1.0, square))
 
 
 def cross_correlation(z_a: Embedding, z_b: Embedding, *, eps: Number = 1e-5, axis_name: AxisName = None) -> Matrix:
