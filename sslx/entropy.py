@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jaxtyping import Bool, Float
 
-from sslx.checks import check_count, check_matrix, check_positive, check_square
+from sslx.checks import check_count, check_matrix, check_positive, check_range, check_square
 from sslx.collectives import all_gather_if, map_rows, pmean_if, row_indices
 from sslx.linalg import logdet_shifted, rounding_share, symmetrise
 from sslx.moments import at_least_float32, centre, global_count, second_moment
@@ -72,12 +72,13 @@ def logdet_entropy(z: Embedding, *, beta: Number = 1.0, axis_name: AxisName = No
         The estimate in nats, [].
 
     Raises:
-        ValueError: unless `z` has shape [N, d].
+        ValueError: unless `z` has shape [N, d] and beta >= 0.
         TypeError: unless `z` is a floating-point array.
 
     Reference: Zhouyin and Liu, "Understanding Neural Networks with Logarithm Determinant Entropy Estimator", 2021, arXiv 2105.03705.
     """
     check_matrix("z", z)
+    check_range("beta", beta)
     return coding_rate(centre(z, axis_name=axis_name), beta, axis_name=axis_name)
 
 

@@ -106,6 +106,8 @@ def test_bad_input():
         logdet_entropy(jnp.ones(3))
     with pytest.raises(ValueError, match="z must have at least 2 rows over all devices, got 1"):
         median_squared_distance(jnp.ones((1, 3)))
+    with pytest.raises(ValueError, match="beta must be at least 0, got -1"):
+        logdet_entropy(jnp.ones((4, 3)), beta=-1)
     with pytest.raises(ValueError, match="variance must be above 0, got -1"):
         pairwise_entropy_isotropic(jnp.ones((4, 3)), -1)
     with pytest.raises(ValueError, match=r"cov must have shape \[d, d\], got \(2, 3\)"):

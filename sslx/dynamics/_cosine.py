@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import ArrayLike
 
+from sslx.checks import check_integer
 from sslx.dynamics._euclidean import view_variances
 from sslx.dynamics._expectation import norm_expectation, paired, tilted_views
 from sslx.dynamics._flow import EigenFlow, positive_power, with_modes
@@ -44,7 +45,7 @@ def cosine(*, alpha: Number = 0.5, noise: Noise = (0.0, 0.0), weight_decay: Numb
         nodes: quadrature points per dimension; see the table of the module for what they buy.
 
     Raises:
-        ValueError: unless alpha > 0, noise and weight_decay >= 0 and nodes >= 2.
+        ValueError: unless alpha > 0, noise and weight_decay >= 0 and nodes is an integer >= 2.
 
     Reference: Halvagal, Laborieux, Zenke (2023), arXiv 2212.04858, the cosine eigenspace dynamics.
     """
@@ -180,7 +181,6 @@ def rescaled(s: Array, alpha: Number) -> tuple[Array, Array, Array]:
 
 
 def check_parameters(alpha: Number, weight_decay: Number, nodes: int = 40, noise: Noise = (0.0, 0.0)) -> None:
-    """Raise ValueError unless alpha > 0, weight_decay and noise >= 0 and nodes >= 2."""
+    """Raise ValueError unless alpha > 0, weight_decay and noise >= 0 and nodes is an integer >= 2."""
     view_variances(alpha, noise, weight_decay)
-    if nodes < 2:
-        raise ValueError(f"nodes must be at least 2, got {nodes}; 40 is the default")
+    check_integer("nodes", nodes, minimum=2)

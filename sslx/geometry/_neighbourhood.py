@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from sslx.checks import check_count, check_integer, check_matrix, check_pair
+from sslx.checks import check_count, check_integer, check_matrix, check_pair, check_positive
 from sslx.collectives import all_gather_if, axis_index, pmean_if
 from sslx.geometry._unit import unit_rows
 from sslx.linalg import safe_norm
@@ -16,11 +16,12 @@ def alignment(z_a: Embedding, z_b: Embedding, *, alpha: Number = 2, axis_name: A
     """Alignment mean_n ||a_n - b_n||^alpha of the L2-normalised views, [], in [0, 2^alpha].
 
     Raises:
-        ValueError, TypeError: unless z_a and z_b are floating-point of one shape [N, d].
+        ValueError, TypeError: unless z_a and z_b are floating-point of one shape [N, d] and alpha > 0.
 
     Reference: Wang and Isola (2020), arXiv:2005.10242.
     """
     check_pair("z_a", z_a, "z_b", z_b)
+    check_positive("alpha", alpha)
     difference = unit_rows(z_a) - unit_rows(z_b)
     return pmean_if(jnp.mean(safe_norm(difference) ** alpha), axis_name)
 
@@ -74,8 +75,7 @@ def uniformity_sampled(key: Array, z: Embedding, *, t: Number = 2, pairs: int = 
     Reference: Wang and Isola (2020), arXiv:2005.10242.
     """
     check_matrix("z", z, min_rows=2)
-    if pairs < 2:
-        raise ValueError(f"pairs must be at least 2, got {pairs}; a standard error needs two")
+    check_integer("pairs", pairs, minimum=2)
     n = z.shape[0]
     key_first, key_offset = jax.random.split(key)
     first = jax.random.randint(key_first, (pairs,), 0, n)

@@ -104,9 +104,10 @@ def invariance_term(
     """
     check_choice("form", form, ("trace", "logdet"))
     check_floating("mu_a", mu_a)
-    if mu_a.ndim == 1:
+    check_floating("mu_b", mu_b)
+    if mu_a.ndim == mu_b.ndim == 1:
         mu_a, mu_b = mu_a[None], mu_b[None]
-        cov_a, cov_b = jnp.asarray(cov_a)[None], jnp.asarray(cov_b)[None]
+        cov_a, cov_b = (jnp.asarray(cov)[None] if jnp.ndim(cov) else cov for cov in (cov_a, cov_b))
     check_pair("mu_a", mu_a, "mu_b", mu_b)
     distance = _squared_error(mu_a, mu_b, cov_a, cov_b, spread=_log_det if form == "logdet" else trace)
     return -0.5 * (mu_a.shape[1] * jnp.log(2 * jnp.pi) + jnp.mean(distance))
