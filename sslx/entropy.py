@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 
 from sslx.checks import check_count, check_matrix, check_positive, check_range, check_square
 from sslx.collectives import all_gather_if, map_rows, pmean_if, row_indices
-from sslx.linalg import logdet_shifted, rounding_share, symmetrise
+from sslx.linalg import logdet_shifted, product, rounding_share, symmetrise
 from sslx.moments import at_least_float32, centre, global_count, second_moment
 from sslx.typing import AnyArray, AxisName, Embedding, Matrix, Number, Scalar
 
@@ -173,6 +173,6 @@ def _kth_smallest(x: Array, k: int) -> Array:
 
 def _squared_distances(rows: Array, index: Array, everywhere: Array) -> Array:
     """|z_i - z_j|^2 of some rows (i) to all rows (j), exactly 0 for a row and itself; `index` is i."""
-    cross = jnp.matmul(rows, everywhere.T, precision=lax.Precision.HIGHEST)
+    cross = product(rows, everywhere.T)
     square = jnp.sum(rows**2, axis=-1)[..., None] + jnp.sum(everywhere**2, axis=1) - 2 * cross
     return jnp.where(index[..., None] == jnp.arange(len(everywhere)), 0.0, jnp.maximum(square, 0.0))

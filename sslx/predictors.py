@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from sslx.checks import check_choice, check_matrix, check_range, check_square
-from sslx.linalg import largest_eigenvalue, square_root, symmetrise
+from sslx.linalg import largest_eigenvalue, product, square_root, symmetrise
 from sslx.moments import at_least_float32, moving_average, second_moment
 from sslx.typing import AxisName, Embedding, Matrix, Number
 
@@ -68,7 +68,7 @@ def directpred(corr: Matrix, *, alpha: Number = 0.5, eps: Number = 0.0, normaliz
     c = jnp.maximum(c, 0.0)
     c_max = jnp.max(c)
     c = c / jnp.where(c_max <= 0, 1.0, c_max) if normalize else c * scale
-    w_p = jnp.matmul(u * (c + eps) ** alpha, u.T, precision=lax.Precision.HIGHEST)
+    w_p = product(u * (c + eps) ** alpha, u.T)
     return jnp.where(c_max <= 0, jnp.eye(len(corr), dtype=corr.dtype), symmetrise(w_p))
 
 

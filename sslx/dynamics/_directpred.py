@@ -16,6 +16,7 @@ from sslx.checks import check_square
 from sslx.dynamics._flow import EigenFlow, floating, positive_power
 from sslx.dynamics._laws import eigen_flow, hyperbolic, quadratic_bracket
 from sslx.dynamics._parameters import known_below, known_nonpositive, number, vanishes
+from sslx.linalg import product
 from sslx.typing import Number
 
 
@@ -156,7 +157,7 @@ def alignment_rate(
     check_square("f", f)
     check_square("w_p", w_p, f.shape[0])
     kappa = _check_parameters(noise, weight_decay, predictor_lr=predictor_lr, tau=tau)
-    return kappa * (predictor_lr / 2 * f + w_p @ w_p) - tau * w_p + 1.5 * weight_decay * jnp.eye(len(f), dtype=f.dtype)
+    return kappa * (predictor_lr / 2 * f + product(w_p, w_p)) - tau * w_p + 1.5 * weight_decay * jnp.eye(len(f), dtype=f.dtype)
 
 
 def _conserved(kappa: Number, tau: Number, predictor_lr: Number, weight_decay: Number) -> tuple[Callable, Callable]:

@@ -7,7 +7,7 @@ from jax import Array, lax
 from sslx.checks import check_count, check_integer, check_matrix, check_pair, check_positive
 from sslx.collectives import all_gather_if, axis_index, pmean_if
 from sslx.geometry._unit import unit_rows
-from sslx.linalg import safe_norm
+from sslx.linalg import product, safe_norm
 from sslx.moments import global_count, second_moment
 from sslx.typing import AnyArray, AxisName, Embedding, Number, Scalar
 
@@ -56,7 +56,7 @@ def uniformity(z: Embedding, *, t: Number = 2, batch_size: int = 256, axis_name:
     @jax.checkpoint
     def log_kernel_sum(row: tuple[Array, Array]) -> Array:
         point, index = row
-        products = jnp.matmul(points, point, precision=lax.Precision.HIGHEST)
+        products = product(points, point)
         squared_distance = jnp.maximum(jnp.sum(point**2) + squares - 2 * products, 0)
         return jax.nn.logsumexp(jnp.where(columns == index, -jnp.inf, -t * squared_distance))
 

@@ -16,10 +16,9 @@ from jaxtyping import Float, PyTree
 
 from sslx.checks import check_floating, check_integer
 from sslx.geometry._unit import unit_of
+from sslx.linalg import product
 from sslx.moments import at_least_float32
 from sslx.typing import Scalar
-
-HIGHEST = lax.Precision.HIGHEST
 
 
 class Estimate(NamedTuple):
@@ -156,9 +155,9 @@ def _lanczos(matvec: Callable[[Array], Array], v: Array, steps: int) -> tuple[Ar
         basis = basis.at[k].set(q)
         w = matvec(q)
         scale = jnp.maximum(scale, _length(w))
-        alpha = jnp.vdot(q, w)
+        alpha = product(q, w)
         for _ in range(2):  # once is not enough to stay orthogonal to rounding
-            w = w - jnp.matmul(basis.T, jnp.matmul(basis, w, precision=HIGHEST), precision=HIGHEST)
+            w = w - product(basis.T, product(basis, w))
         beta = _length(w)
         beta = jnp.where(beta <= 32 * jnp.finfo(w.dtype).eps * scale, 0, beta)
         return (basis, jnp.where(beta == 0, 0, w / jnp.where(beta == 0, 1, beta)), scale), (alpha, beta)

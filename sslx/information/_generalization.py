@@ -15,7 +15,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Num, PRNGKeyArray
 
 from sslx.checks import check_integer, check_matrix, check_pair
-from sslx.linalg import rounding_share, safe_norm
+from sslx.linalg import product, rounding_share, safe_norm
 from sslx.moments import at_least_float32
 from sslx.typing import Embedding, Scalar
 
@@ -113,7 +113,7 @@ def projection_residual(z: Embedding, y: Float[Array, "N r"]) -> Scalar:
         raise ValueError(f"z and y must have one row per sample, got {z.shape} and {y.shape}; row i of both is one sample")
     z, y = at_least_float32(z), at_least_float32(y)
     head = lax.stop_gradient(jnp.linalg.lstsq(z, y, rcond=rounding_share(z.dtype))[0])
-    return safe_norm(jnp.ravel(y - jnp.matmul(z, head, precision=lax.Precision.HIGHEST)))
+    return safe_norm(jnp.ravel(y - product(z, head)))
 
 
 class ProjectionMoments(NamedTuple):
@@ -156,7 +156,7 @@ def rademacher_draws(key: PRNGKeyArray, distances: Float[Array, "k m"], *, draws
     check_integer("draws", draws)
     distances = at_least_float32(distances)
     signs = jax.random.rademacher(key, (draws, distances.shape[1]), distances.dtype)
-    return jnp.max(jnp.matmul(signs, distances.T, precision=lax.Precision.HIGHEST), axis=1) / distances.shape[1] ** 0.5
+    return jnp.max(product(signs, distances.T), axis=1) / distances.shape[1] ** 0.5
 
 
 def rademacher_massart(distances: Float[Array, "k m"]) -> Scalar:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 from jax.scipy.special import logsumexp
 from jax.typing import ArrayLike
 from jaxtyping import Float
@@ -16,7 +16,7 @@ from jaxtyping import Float
 from sslx.checks import check_choice, check_floating, check_pair, check_positive
 from sslx.information._components import gaussian, stacked, trace
 from sslx.information._mixture import mixture_entropy_bounds
-from sslx.linalg import l2_normalise
+from sslx.linalg import l2_normalise, product
 from sslx.moments import at_least_float32
 from sslx.typing import Scalar
 
@@ -133,7 +133,7 @@ def infonce_bound(z_a: Float[Array, "N K"], z_b: Float[Array, "N K"], *, tempera
     check_pair("z_a", z_a, "z_b", z_b)
     check_positive("temperature", temperature)
     a, b = l2_normalise(at_least_float32(z_a)), l2_normalise(at_least_float32(z_b))
-    scores = jnp.matmul(a, b.T, precision=lax.Precision.HIGHEST) / temperature
+    scores = product(a, b.T) / temperature
     ceiling = jnp.log(jnp.asarray(len(scores), scores.dtype))
     return InfoNCEBound(ceiling + jnp.mean(jnp.diagonal(scores) - logsumexp(scores, axis=1)), ceiling)
 

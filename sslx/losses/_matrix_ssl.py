@@ -3,10 +3,9 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax import lax
 
 from sslx.checks import check_integer, check_pair, check_range
-from sslx.linalg import log1p_series_trace
+from sslx.linalg import log1p_series_trace, product
 from sslx.moments import centre, second_moment
 from sslx.typing import AxisName, Embedding, Matrix, Number, Scalar
 
@@ -72,5 +71,5 @@ def _log1p_series(a: Matrix, order: int) -> Matrix:
     eye = jnp.eye(len(a), dtype=a.dtype)
     total = (-1) ** (order + 1) / order * eye
     for k in range(order - 1, 0, -1):
-        total = (-1) ** (k + 1) / k * eye + jnp.matmul(a, total, precision=lax.Precision.HIGHEST)
-    return jnp.matmul(a, total, precision=lax.Precision.HIGHEST)
+        total = (-1) ** (k + 1) / k * eye + product(a, total)
+    return product(a, total)
