@@ -104,7 +104,7 @@ def cosine_no_predictor(*, noise: Noise = (0.0, 0.0), stop_gradient: bool = True
 
     To leading order in noise^2:  ds_m/dt = 2 (kappa_1 kappa_2 - 1) E[sum_k (s_k - s_m) z_k^2 z_m^2/||z||^6],  kappa_i = 1 + noise[i]^2, and
     twice that without stop-gradient. The next order makes it 7 % too fast at noise (0.1, 0.1) with 6 modes, more with fewer; with
-    2 the leading order diverges.
+    2 the leading order diverges, and of a state with all modes but 2 at 0 the velocity is NaN.
 
     Args:
         noise: standard deviations of the augmentation noise, (online, target).
@@ -124,6 +124,7 @@ def cosine_no_predictor(*, noise: Noise = (0.0, 0.0), stop_gradient: bool = True
         if s.shape[0] < 3:
             raise ValueError(f"s must have at least 3 modes here, got {s.shape[0]}; the leading order in the noise diverges for fewer")
         unit, _, _ = rescaled(s, 1.0)
+        unit = jnp.where(jnp.sum(s > 0) == 2, jnp.nan, unit)
         return rate * jnp.sum(norm_expectation(unit, nodes) * (unit - unit[:, None]), axis=-1)
 
     return conserving_flow(drift, 1.0, 0.0)

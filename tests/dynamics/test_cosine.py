@@ -282,3 +282,4 @@ def test_the_mean_field_does_not_mind_dead_modes_and_scales():
 def test_without_predictor_two_modes_are_refused(without_typing_hook):
     with pytest.raises(ValueError, match="s must have at least 3 modes here, got 2"):
         dynamics.cosine_no_predictor(noise=(0.1, 0.1)).velocity(PAIR)
+    assert np.isnan(dynamics.cosine_no_predictor(noise=(0.1, 0.1)).velocity(jnp.asarray([0.0, *PAIR]))).all()
