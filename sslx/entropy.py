@@ -121,7 +121,7 @@ def pairwise_entropy_isotropic(
     everywhere = all_gather_if(here, axis_name)
 
     def overlap(rows: Array, index: Array) -> Array:
-        return jax.nn.logsumexp(-_squared_distances(rows, index, everywhere) / ((8 if lower else 2) * variance), axis=-1)
+        return jax.nn.logsumexp(-squared_distances(rows, index, everywhere) / ((8 if lower else 2) * variance), axis=-1)
 
     overlaps = map_rows(overlap, (here, row_indices(here, axis_name)), chunk) - jnp.log(len(everywhere))
     return (z.shape[1] * (LOG_TWO_PI_E + jnp.log(variance)) / 2) - pmean_if(jnp.mean(overlaps), axis_name)
@@ -144,7 +144,7 @@ def median_squared_distance(z: Embedding, *, axis_name: AxisName = None) -> Scal
     check_matrix("z", z)
     check_count("z", global_count(z, axis_name))
     everywhere = lax.stop_gradient(all_gather_if(centre(z, axis_name=axis_name), axis_name))
-    return pmean_if(_median_of_pairs(_squared_distances(everywhere, jnp.arange(len(everywhere)), everywhere)), axis_name)
+    return pmean_if(_median_of_pairs(squared_distances(everywhere, jnp.arange(len(everywhere)), everywhere)), axis_name)
 
 
 @jax.jit
@@ -171,7 +171,7 @@ def _kth_smallest(x: Array, k: int) -> Array:
     return lax.bitcast_convert_type(lax.fori_loop(0, bits - 1, narrow, jnp.zeros_like(codes, shape=())), x.dtype)
 
 
-def _squared_distances(rows: Array, index: Array, everywhere: Array) -> Array:
+def squared_distances(rows: Array, index: Array, everywhere: Array) -> Array:
     """|z_i - z_j|^2 of some rows (i) to all rows (j), exactly 0 for a row and itself; `index` is i."""
     cross = product(rows, everywhere.T)
     square = jnp.sum(rows**2, axis=-1)[..., None] + jnp.sum(everywhere**2, axis=1) - 2 * cross

@@ -71,9 +71,9 @@ def hutchinson_participation(
     vectors, matvec = _flat_probes(operator, key, like, probes)
 
     def one(v: Array) -> tuple[Array, Array]:
-        product = matvec(v)
-        unit = unit_of(product)
-        return jnp.stack([jnp.vdot(v, product / unit), jnp.sum((product / unit) ** 2)]), unit
+        image = matvec(v)
+        unit = unit_of(image)
+        return jnp.stack([product(v, image / unit), jnp.sum((image / unit) ** 2)]), unit
 
     samples, units = lax.map(one, vectors)
     units = jnp.where(samples[:, 1] == 0, 0, units)  # those of the products that are not zero
