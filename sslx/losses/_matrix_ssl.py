@@ -57,11 +57,11 @@ def matrix_ssl(
     check_integer("order", order)
     check_range("mu", mu)
     a, b = centre(z_a, axis_name=axis_name), centre(z_b, axis_name=axis_name)
-    excess = (mu - 1) * jnp.eye(z_a.shape[1], dtype=a.dtype)
+    eye = jnp.eye(z_a.shape[1], dtype=a.dtype)
     cov_ab, cov_aa, cov_bb = (second_moment(x, y, axis_name=axis_name) for x, y in ((a, b), (a, a), (b, b)))
     terms = MatrixSslTerms(
-        correlation=-lam * log1p_series_trace(cov_ab + excess, order),
-        covariance=-jnp.sum((cov_aa + mu * jnp.eye(z_a.shape[1], dtype=a.dtype)) * _log1p_series(cov_bb + excess, order)),
+        correlation=-lam * log1p_series_trace(cov_ab + (mu - 1) * eye, order),
+        covariance=-jnp.sum((cov_aa + mu * eye) * _log1p_series(cov_bb + (mu - 1) * eye, order)),
     )
     return terms.correlation + gamma * terms.covariance, terms
 
