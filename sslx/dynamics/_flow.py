@@ -23,7 +23,7 @@ class EigenFlow(NamedTuple):
     solution stays next to a fixed point or hardly moves up to the second derivative.
 
     Where lam is the eigenvalue of a correlation, of a predictor or of a matrix F, what rounding has left below 0 counts as 0: as a dead
-    mode, which stays there, has derivative 0 below 0, counts 0 in an invariant and arrives nowhere.
+    mode, which stays there, has derivative 0 below 0, counts 0 in an invariant and arrives nowhere else.
     """
 
     velocity: Callable[[Array], Array]
