@@ -55,10 +55,10 @@ def check_views(name: str, z: AnyArray, *, min_views: int = 1, min_rows: int = 1
 
 
 def check_square(name: str, x: AnyArray, width: int | None = None) -> None:
-    """Raise unless `x` is a floating-point [d, d] matrix (of the given width where one is named)."""
+    """Raise unless `x` is a floating-point [d, d] matrix, d >= 1 (of the given width where one is named)."""
     check_floating(name, x)
     wanted = "[d, d]" if width is None else f"[{width}, {width}]"
-    if x.ndim != 2 or x.shape[0] != x.shape[1] or width not in (None, x.shape[0]):
+    if x.ndim != 2 or x.shape[0] != x.shape[1] or x.size == 0 or width not in (None, x.shape[0]):
         raise ValueError(f"{name} must have shape {wanted}, got {x.shape}; pass a square matrix as wide as the embeddings")
 
 

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jaxtyping import Bool, Float
 
-from sslx.checks import check_count, check_matrix, check_positive, check_square
+from sslx.checks import check_count, check_matrix, check_positive, check_range, check_square
 from sslx.collectives import all_gather_if, map_rows, pmean_if, row_indices
-from sslx.linalg import logdet_shifted, rounding_level, symmetrise
+from sslx.linalg import logdet_shifted, product, rounding_share, symmetrise
 from sslx.moments import at_least_float32, centre, global_count, second_moment
 from sslx.typing import AnyArray, AxisName, Embedding, Matrix, Number, Scalar
 
@@ -36,9 +36,10 @@ def gaussian_entropy(cov: Matrix) -> Scalar:
     check_square("cov", cov)
     cov = symmetrise(at_least_float32(cov))
     singular, eye = is_singular(cov), jnp.eye(len(cov), dtype=cov.dtype)
-    entropy = (len(cov) * LOG_TWO_PI_E + jnp.linalg.slogdet(jnp.where(singular, eye, cov))[1]) / 2
-    lifted = lax.stop_gradient(cov) + (rounding_level(cov) + jnp.finfo(cov.dtype).tiny) * eye
-    indefinite = jnp.isnan(jnp.linalg.cholesky(lifted)[-1, -1])
+    pivots = jnp.diagonal(jnp.linalg.cholesky(jnp.where(singular, eye, cov)))
+    entropy = len(cov) * LOG_TWO_PI_E / 2 + jnp.sum(jnp.log(pivots))
+    level = rounding_share(cov.dtype) * jnp.trace(cov) + jnp.finfo(cov.dtype).tiny
+    indefinite = jnp.isnan(jnp.linalg.cholesky(lax.stop_gradient(cov + level * eye))[-1, -1])
     return jnp.where(singular, jnp.where(indefinite, jnp.nan, -jnp.inf), entropy)
 
 
@@ -71,12 +72,13 @@ def logdet_entropy(z: Embedding, *, beta: Number = 1.0, axis_name: AxisName = No
         The estimate in nats, [].
 
     Raises:
-        ValueError: unless `z` has shape [N, d].
+        ValueError: unless `z` has shape [N, d] and beta >= 0.
         TypeError: unless `z` is a floating-point array.
 
     Reference: Zhouyin and Liu, "Understanding Neural Networks with Logarithm Determinant Entropy Estimator", 2021, arXiv 2105.03705.
     """
     check_matrix("z", z)
+    check_range("beta", beta)
     return coding_rate(centre(z, axis_name=axis_name), beta, axis_name=axis_name)
 
 
@@ -119,7 +121,7 @@ def pairwise_entropy_isotropic(
     everywhere = all_gather_if(here, axis_name)
 
     def overlap(rows: Array, index: Array) -> Array:
-        return jax.nn.logsumexp(-_squared_distances(rows, index, everywhere) / ((8 if lower else 2) * variance), axis=-1)
+        return jax.nn.logsumexp(-squared_distances(rows, index, everywhere) / ((8 if lower else 2) * variance), axis=-1)
 
     overlaps = map_rows(overlap, (here, row_indices(here, axis_name)), chunk) - jnp.log(len(everywhere))
     return (z.shape[1] * (LOG_TWO_PI_E + jnp.log(variance)) / 2) - pmean_if(jnp.mean(overlaps), axis_name)
@@ -142,7 +144,7 @@ def median_squared_distance(z: Embedding, *, axis_name: AxisName = None) -> Scal
     check_matrix("z", z)
     check_count("z", global_count(z, axis_name))
     everywhere = lax.stop_gradient(all_gather_if(centre(z, axis_name=axis_name), axis_name))
-    return pmean_if(_median_of_pairs(_squared_distances(everywhere, jnp.arange(len(everywhere)), everywhere)), axis_name)
+    return pmean_if(_median_of_pairs(squared_distances(everywhere, jnp.arange(len(everywhere)), everywhere)), axis_name)
 
 
 @jax.jit
@@ -169,8 +171,8 @@ def _kth_smallest(x: Array, k: int) -> Array:
     return lax.bitcast_convert_type(lax.fori_loop(0, bits - 1, narrow, jnp.zeros_like(codes, shape=())), x.dtype)
 
 
-def _squared_distances(rows: Array, index: Array, everywhere: Array) -> Array:
+def squared_distances(rows: Array, index: Array, everywhere: Array) -> Array:
     """|z_i - z_j|^2 of some rows (i) to all rows (j), exactly 0 for a row and itself; `index` is i."""
-    cross = jnp.matmul(rows, everywhere.T, precision=lax.Precision.HIGHEST)
+    cross = product(rows, everywhere.T)
     square = jnp.sum(rows**2, axis=-1)[..., None] + jnp.sum(everywhere**2, axis=1) - 2 * cross
     return jnp.where(index[..., None] == jnp.arange(len(everywhere)), 0.0, jnp.maximum(square, 0.0))

@@ -1,6 +1,7 @@
 """Small linear algebra with safe gradients: norms, symmetric powers and log-determinants."""
 
 import math
+from functools import partial, reduce
 from typing import Any
 
 import jax.numpy as jnp
@@ -9,6 +10,11 @@ from jax.typing import DTypeLike
 from jaxtyping import Bool
 
 from sslx.typing import AnyArray, Matrix, Number, Scalar
+
+
+def product(a: AnyArray, *others: AnyArray) -> Array:
+    """The matrix product, from the left, with all digits of the type: accelerators multiply in fewer unless they are told."""
+    return reduce(partial(jnp.matmul, precision=lax.Precision.HIGHEST), others, jnp.asarray(a))
 
 
 def l2_normalise(x: AnyArray, *, axis: int = -1, eps: float = 1e-12) -> Array:
@@ -44,8 +50,8 @@ def largest_eigenvalue(a: Matrix) -> Scalar:
 
     It is the mean eigenvalue under the weights lambda^(2^21), at most n / (2^21 e) of itself too small.
     """
-    power = lax.fori_loop(0, 20, lambda _, m: _unit(_product(m, m)), _unit(a))
-    return jnp.sum(power * _product(a, power))
+    power = lax.fori_loop(0, 20, lambda _, m: _unit(product(m, m)), _unit(a))
+    return jnp.sum(power * product(a, power))
 
 
 def square_root(a: Matrix) -> Matrix:
@@ -59,15 +65,11 @@ def square_root(a: Matrix) -> Matrix:
 
     def step(_: Any, yz: tuple[Matrix, Matrix]) -> tuple[Matrix, Matrix]:
         y, z = yz
-        half = (3 * eye - _product(z, y)) / 2
-        return _product(y, half), _product(half, z)
+        half = (3 * eye - product(z, y)) / 2
+        return product(y, half), product(half, z)
 
     steps = int(-math.log(jnp.finfo(a.dtype).eps) / (2 * math.log(1.5))) - 1
     return symmetrise(lax.fori_loop(0, steps, step, (a, eye))[0])
-
-
-def _product(a: Matrix, b: Matrix) -> Matrix:
-    return jnp.matmul(a, b, precision=lax.Precision.HIGHEST)
 
 
 def _unit(a: Matrix) -> Matrix:
@@ -96,7 +98,12 @@ def rounding_level(a: Matrix) -> Scalar:
 def safe_shift(a: Matrix, shift: Number) -> Scalar:
     """`shift`, or the rounding level of `a` where shift I + a is singular to rounding, [], without gradient."""
     a, shift = lax.stop_gradient(a), jnp.full_like(a, shift, shape=())
-    return lax.cond(rounding_level(a) > shift, _lift_if_singular, _keep, a, shift)
+    return lax.cond(_lowest_shift(a) > shift, _lift_if_singular, _keep, a, shift)
+
+
+def _lowest_shift(a: Matrix) -> Scalar:
+    """The rounding level, and above 0 for a zero matrix too."""
+    return rounding_level(a) + jnp.finfo(a.dtype).tiny
 
 
 def _keep(_: Matrix, shift: Scalar) -> Scalar:
@@ -104,7 +111,7 @@ def _keep(_: Matrix, shift: Scalar) -> Scalar:
 
 
 def _lift_if_singular(a: Matrix, shift: Scalar) -> Scalar:
-    level = rounding_level(a)
+    level = _lowest_shift(a)
     pivots = jnp.diagonal(jnp.linalg.cholesky(a + shift * jnp.eye(a.shape[-1], dtype=a.dtype))) ** 2
     return jnp.where(jnp.all(pivots > level), shift, level)  # NaN compares as False
 
@@ -121,7 +128,8 @@ def logdet_shifted(a: Matrix, shift: Number) -> Scalar:
 
 
 def _logdet_series(a: Matrix, shift: Scalar, chosen: Bool[Array, ""]) -> Scalar:
-    ratio = jnp.where(chosen, a / shift, 0.0)  # under vmap both branches run: keep the powers from overflowing
+    shift = jnp.where(chosen, shift, 1.0)
+    ratio = jnp.where(chosen, a, 0.0) / shift  # under vmap both branches run: keep the powers from overflowing
     return log1p_series_trace(ratio, 4) + a.shape[-1] * jnp.log(shift)
 
 
@@ -141,7 +149,7 @@ def log1p_series_trace(a: Matrix, order: int) -> Scalar:
     """tr sum_{k=1..order} (-1)^{k+1}/k a^k, the trace of the truncated series of log(I + a), []; a need not be symmetric."""
     powers = [a]
     while len(powers) < (order + 1) // 2:
-        powers.append(jnp.matmul(powers[-1], a, precision=lax.Precision.HIGHEST))
+        powers.append(product(powers[-1], a))
     total = jnp.trace(a)
     for k in range(2, order + 1):
         total += (-1) ** (k + 1) / k * jnp.sum(powers[(k + 1) // 2 - 1] * powers[k // 2 - 1].T)  # tr a^{i+j} = sum(a^i * (a^j)^T)

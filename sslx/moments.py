@@ -4,7 +4,6 @@ z [N, d] is the batch on one device; with `axis_name` every moment is that of th
 variance taken about the global mean as batch norm needs it.
 """
 
-from functools import partial
 from numbers import Real
 
 import jax
@@ -12,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from sslx.collectives import axis_size, pmean_if
-from sslx.linalg import off_diagonal_square_sum
+from sslx.linalg import off_diagonal_square_sum, product
 from sslx.typing import AnyArray, AxisName, Embedding, Matrix, Number, Scalar
 
 
@@ -56,12 +55,12 @@ def moving_average(old: AnyArray, new: AnyArray, decay: Number) -> Array:
 @jax.custom_jvp
 def gram(a: Array) -> Array:
     """a^T a, [d, d], with a gradient of one matrix product where that of a general product needs two."""
-    return jnp.matmul(a.T, a, precision=lax.Precision.HIGHEST)
+    return product(a.T, a)
 
 
 @gram.defjvp
 def _gram_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    half = jnp.matmul(primals[0].T, tangents[0], precision=lax.Precision.HIGHEST)
+    half = product(primals[0].T, tangents[0])
     return gram(primals[0]), half + half.T  # transposed: a (G + G^T)
 
 
@@ -69,24 +68,24 @@ def _gram_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Arr
 def row_gram(a: Array) -> Array:
     """a a^T, [N, N], as `gram`; of a^T `gram` would give a gradient that has to be transposed. Of many rows a quarter is mirrored."""
     if len(a) < 512:
-        return jnp.matmul(a, a.T, precision=lax.Precision.HIGHEST)
+        return product(a, a.T)
     left, right = jnp.split(a, [len(a) // 2])
-    top = jnp.matmul(left, a.T, precision=lax.Precision.HIGHEST)
-    corner = jnp.matmul(right, right.T, precision=lax.Precision.HIGHEST)
+    top = product(left, a.T)
+    corner = product(right, right.T)
     return jnp.concatenate([top, jnp.concatenate([top[:, len(left) :].T, corner], axis=1)])
 
 
 @row_gram.defjvp
 def _row_gram_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    half = jnp.matmul(tangents[0], primals[0].T, precision=lax.Precision.HIGHEST)
+    half = product(tangents[0], primals[0].T)
     return row_gram(primals[0]), half + half.T
 
 
 def second_moment(z_a: Embedding, z_b: Embedding | None = None, *, axis_name: AxisName = None) -> Matrix:
     """Uncentred z_a^T z_b / N (z_b = z_a by default), [d, d]."""
     a = at_least_float32(z_a)
-    product = gram(a) if z_b is None else jnp.matmul(a.T, at_least_float32(z_b), precision=lax.Precision.HIGHEST)
-    return pmean_if(product / z_a.shape[0], axis_name)
+    moment = gram(a) if z_b is None else product(a.T, at_least_float32(z_b))
+    return pmean_if(moment / z_a.shape[0], axis_name)
 
 
 def square_sums(z_a: Embedding, z_b: Embedding | None = None, *, axis_name: AxisName = None) -> tuple[Array, Scalar]:
@@ -124,8 +123,7 @@ def _value_and_slopes(views: tuple[Array, ...]) -> tuple[Scalar, tuple[Array, ..
     weight = 4 / (len(a) * len(views))
     rows, diagonal = [row_gram(z) / len(a) for z in views], jnp.mean(a * b, axis=0)
     trace = jnp.sum(rows[0] * rows[-1])
-    left = trace - jnp.sum(diagonal**2)
-    product = partial(jnp.matmul, precision=lax.Precision.HIGHEST)
+    left = jnp.maximum(trace - jnp.sum(diagonal**2), 0.0)  # below 0 by rounding, where few features vary
 
     def by_rows() -> tuple[Scalar, tuple[Array, ...]]:
         crossed = zip(reversed(rows), views, reversed(views), strict=True)
@@ -145,8 +143,9 @@ def covariance(z: Embedding, *, ddof: int = 1, axis_name: AxisName = None) -> Ma
 
 
 def standardise(z: Embedding, *, eps: Number = 1e-5, axis_name: AxisName = None) -> Array:
-    """(z - mean) / sqrt(variance + eps) per feature with the biased variance, as batch norm without affine parameters."""
-    return centre(z, axis_name=axis_name) * lax.rsqrt(variance(z, axis_name=axis_name) + eps)
+    """(z - mean) / sqrt(variance + eps) per feature with the biased variance, as batch norm without affine parameters; 0 for 0 / 0."""
+    square = variance(z, axis_name=axis_name) + eps
+    return centre(z, axis_name=axis_name) * lax.rsqrt(jnp.where(square == 0, 1.0, square))
 
 
 def cross_correlation(z_a: Embedding, z_b: Embedding, *, eps: Number = 1e-5, axis_name: AxisName = None) -> Matrix:

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 from jax import lax
 
 from sslx.checks import check_choice, check_matrix, check_range, check_square
-from sslx.linalg import largest_eigenvalue, square_root, symmetrise
+from sslx.linalg import largest_eigenvalue, product, square_root, symmetrise
 from sslx.moments import at_least_float32, moving_average, second_moment
-from sslx.typing import AxisName, Embedding, Matrix, Number
+from sslx.typing import AxisName, Embedding, Matrix, Number, Scalar
 
 
 def correlation_update(corr: Matrix, z: Embedding, *, decay: Number, axis_name: AxisName = None) -> Matrix:
@@ -58,17 +58,13 @@ def directpred(corr: Matrix, *, alpha: Number = 0.5, eps: Number = 0.0, normaliz
 
     Reference: Tian, Chen, Ganguli, 2021, arXiv 2102.06810; eps inside the power as in Halvagal, Laborieux, Zenke, 2023, arXiv 2212.04858.
     """
-    check_square("corr", corr)
     check_range("alpha", alpha)
-    check_range("eps", eps)
-    corr = symmetrise(lax.stop_gradient(at_least_float32(corr)))
-    largest = jnp.max(jnp.abs(corr))
-    scale = jnp.where(largest == 0, 1.0, largest)  # a shrinking correlation must not lose its digits in the decomposition
-    c, u = jnp.linalg.eigh(corr / scale)
+    corr, scale = _in_own_unit(corr, eps)
+    c, u = jnp.linalg.eigh(corr)
     c = jnp.maximum(c, 0.0)
     c_max = jnp.max(c)
     c = c / jnp.where(c_max <= 0, 1.0, c_max) if normalize else c * scale
-    w_p = jnp.matmul(u * (c + eps) ** alpha, u.T, precision=lax.Precision.HIGHEST)
+    w_p = product(u * (c + eps) ** alpha, u.T)
     return jnp.where(c_max <= 0, jnp.eye(len(corr), dtype=corr.dtype), symmetrise(w_p))
 
 
@@ -93,12 +89,8 @@ def directpred_by_products(corr: Matrix, *, alpha: float = 0.5, eps: Number = 0.
 
     Reference: Tian, Chen, Ganguli, 2021, arXiv 2102.06810; the root as `linalg.square_root` has it (Higham, 2008).
     """
-    check_square("corr", corr)
     check_choice("alpha", alpha, (0.5, 1.0))
-    check_range("eps", eps)
-    corr = symmetrise(lax.stop_gradient(at_least_float32(corr)))
-    largest = jnp.max(jnp.abs(corr))
-    corr = corr / jnp.where(largest == 0, 1.0, largest)
+    corr, _ = _in_own_unit(corr, eps)
     c_max, eye = largest_eigenvalue(corr), jnp.eye(len(corr), dtype=corr.dtype)
     base = corr / jnp.where(c_max <= 0, 1.0, c_max) + eps * eye
     w_p = base if alpha == 1 else jnp.sqrt(1 + eps) * square_root(base / (1 + eps))
@@ -123,3 +115,13 @@ def directcopy(corr: Matrix, *, eps: Number = 0.25, normalize: bool = True) -> M
     Reference: Wang, Chen, Du, Tian, "Towards Demystifying Representation Learning with Non-contrastive SSL", 2021, arXiv 2110.04947.
     """
     return directpred(corr, alpha=1.0, eps=eps, normalize=normalize)
+
+
+def _in_own_unit(corr: Matrix, eps: Number) -> tuple[Matrix, Scalar]:
+    """The correlation, checked and without gradient, over its largest entry, and that: as it shrinks it must not lose its digits."""
+    check_square("corr", corr)
+    check_range("eps", eps)
+    corr = symmetrise(lax.stop_gradient(at_least_float32(corr)))
+    largest = jnp.max(jnp.abs(corr))
+    scale = jnp.where(largest == 0, 1.0, largest)
+    return corr / scale, scale

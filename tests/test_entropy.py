@@ -7,16 +7,25 @@ import pytest
 import scipy.stats
 
 import reference
-from sslx.entropy import gaussian_entropy, logdet_entropy, median_squared_distance, pairwise_entropy_isotropic
+from sslx.entropy import LOG_TWO_PI_E, gaussian_entropy, logdet_entropy, median_squared_distance, pairwise_entropy_isotropic
 
 R = np.random.default_rng(0)
 TALL, WIDE = R.normal(size=(9, 4)) + 2, R.normal(size=(4, 9)) + 2
 logdet, pairwise = jax.jit(logdet_entropy), jax.jit(pairwise_entropy_isotropic, static_argnames="lower")
+value_and_gradient = jax.jit(jax.value_and_grad(gaussian_entropy))
 
 
 def test_gaussian_entropy_is_scipys():
     cov = np.cov(TALL.T)
     assert jax.jit(gaussian_entropy)(cov) == pytest.approx(scipy.stats.multivariate_normal(cov=cov).entropy())
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1e20])
+def test_gaussian_entropy_at_any_scale(scale):
+    value, gradient = value_and_gradient(jnp.asarray(scale * np.eye(2), jnp.float32))
+    np.testing.assert_allclose(value, LOG_TWO_PI_E + math.log(scale), rtol=1e-6)
+    np.testing.assert_allclose(gradient * scale, np.eye(2) / 2, rtol=1e-6)
+    assert value_and_gradient(jnp.asarray(scale * np.ones((2, 2)), jnp.float32))[0] == -np.inf
 
 
 @pytest.mark.parametrize("z", [TALL, WIDE])
@@ -28,7 +37,6 @@ def test_logdet_entropy_on_either_gram_matrix(z, beta):
 def test_gaussian_entropy_of_matrices_that_are_not_positive_definite():
     """A limit and gradient 0 where it is singular, whatever rounding left of the determinant; nan where it is indefinite."""
     root, zero, indefinite = R.normal(size=(2, 1)), np.zeros((2, 2)), (np.diag([1, -1]), -np.eye(2), [[1, 0.5], [0.5, 0]])
-    value_and_gradient = jax.jit(jax.value_and_grad(gaussian_entropy))
     for singular in (root @ root.T, np.diag([1, 0]), zero):
         value, gradient = value_and_gradient(jnp.asarray(singular, jnp.float32))
         assert value == -np.inf
@@ -98,6 +106,8 @@ def test_bad_input():
         logdet_entropy(jnp.ones(3))
     with pytest.raises(ValueError, match="z must have at least 2 rows over all devices, got 1"):
         median_squared_distance(jnp.ones((1, 3)))
+    with pytest.raises(ValueError, match="beta must be at least 0, got -1"):
+        logdet_entropy(jnp.ones((4, 3)), beta=-1)
     with pytest.raises(ValueError, match="variance must be above 0, got -1"):
         pairwise_entropy_isotropic(jnp.ones((4, 3)), -1)
     with pytest.raises(ValueError, match=r"cov must have shape \[d, d\], got \(2, 3\)"):

@@ -72,6 +72,13 @@ def test_logdet_shifted_of_singular_matrices_is_finite(a, shift):
     assert np.isfinite(gradient).all()
 
 
+def test_logdet_shifted_of_nothing_is_finite():
+    """Also under vmap, where both of its branches run."""
+    a = np.float32([np.zeros((3, 3)), np.eye(3)])
+    assert all(np.isfinite(x).all() for x in jax.vmap(value_and_gradient, (0, None))(a, 0.0))
+    assert np.isfinite(value_and_gradient(a[0], 0.0)[1]).all()
+
+
 def test_safe_shift_lifts_only_what_is_singular():
     shift_and_level = jax.jit(lambda a: (linalg.safe_shift(a, 1.0), linalg.rounding_level(a)))
     assert float(shift_and_level(np.float32(1e9 * PSD))[0]) == 1

@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from sslx.checks import check_floating, check_integer, check_square
 from sslx.dynamics._flow import EigenFlow, bounded, floating, unless_unknown
-from sslx.linalg import symmetrise
+from sslx.linalg import product, symmetrise
 
 
 def barlow_twins(gamma: ArrayLike) -> EigenFlow:
@@ -110,7 +110,7 @@ def barlow_twins_init(w0: Float[Array, "d N"], gamma_matrix: Float[Array, "N N"]
     check_square("gamma_matrix", gamma_matrix, w0.shape[1])
     _, vectors = jnp.linalg.eigh(symmetrise(gamma_matrix))
     v = vectors[:, ::-1][:, : w0.shape[0]]
-    q, r = jnp.linalg.qr(w0 @ v)
+    q, r = jnp.linalg.qr(product(w0, v))
     sign = jnp.where(jnp.diagonal(r) < 0, -1.0, 1.0)
     return jnp.abs(jnp.diagonal(r)), q * sign, v
 
@@ -144,8 +144,8 @@ def barlow_twins_kernel(kernel: Float[Array, "P P"], modes: int) -> tuple[Array,
     values, vectors = jnp.linalg.eigh(symmetrise(kernel))
     kept = values > points * jnp.finfo(values.dtype).eps * values[-1]
     scale = jnp.sqrt(jnp.where(kept, values, 1.0))
-    root = vectors * jnp.where(kept, scale, 0.0) @ vectors.T
-    gamma, b = jnp.linalg.eigh(symmetrise(root @ jnp.roll(root, points // 2, axis=0)) / points)
+    root = product(vectors * jnp.where(kept, scale, 0.0), vectors.T)
+    gamma, b = jnp.linalg.eigh(symmetrise(product(root, jnp.roll(root, points // 2, axis=0))) / points)
     top = b[:, ::-1][:, :modes]
-    components = (top.T @ vectors) * jnp.where(kept, 1 / scale, 0.0) @ vectors.T
+    components = product(product(top.T, vectors) * jnp.where(kept, 1 / scale, 0.0), vectors.T)
     return gamma[::-1][:modes], components

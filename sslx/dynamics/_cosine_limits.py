@@ -10,8 +10,8 @@ import numpy as np
 from jax import Array, lax
 from jax.typing import ArrayLike
 
-from sslx.dynamics._cosine import check_parameters, conserving_flow, rescaled
-from sslx.dynamics._flow import EigenFlow, bounded, floating, grown
+from sslx.dynamics._cosine import check_parameters, conserving_flow, live_mean, rescaled
+from sslx.dynamics._flow import EigenFlow, bounded, grown, with_modes
 from sslx.dynamics._laws import Law, by_bisection, infinite, solution_of
 from sslx.typing import Number
 
@@ -54,22 +54,24 @@ def iso_cosine_mean_field(*, alpha: Number = 0.5, weight_decay: Number = 0.0) ->
 def cosine_linearised(*, alpha: Number = 0.5) -> EigenFlow:
     """The cosine flow of nearly equal modes:  ds_m/dt = -r (s_m - sbar),  r = 2 alpha/(sbar (M + 2)),  sbar = mean s constant.
 
-    Solved by s_m = sbar + (s_m(0) - sbar) e^{-rt}. The linearised IsoLoss is the same in the time t/sbar^alpha.
+    Solved by s_m = sbar + (s_m(0) - sbar) e^{-rt}. The linearised IsoLoss is the same in the time t/sbar^alpha. Modes at 0 stay there
+    and are not among the M.
 
     Args and errors: see `cosine`.
     """
     check_parameters(alpha, 0.0)
 
     def rate(s):
-        mean = jnp.mean(s, axis=-1, keepdims=True)
-        return mean, 2 * alpha / (mean * (s.shape[-1] + 2))
+        mean, live = live_mean(s), s > 0
+        r = 2 * alpha / (mean * (jnp.sum(live, axis=-1, keepdims=True) + 2))
+        return jnp.where(live, mean, 0.0), jnp.where(live, r, 0.0)
 
     def drift(s):
         mean, r = rate(s)
         return r * (mean - s)
 
     def solution(t: ArrayLike, s0: ArrayLike) -> Array:
-        t, s0 = floating(t, s0)
+        t, s0 = with_modes(t, s0)
         mean, r = rate(s0)
         return mean + grown(s0 - mean, -r * t[..., None])
 
@@ -131,7 +133,7 @@ def _pair_flow(alpha: Number, *, iso: bool) -> EigenFlow:
     closed = solution_of(law, alpha)
 
     def solution(t: ArrayLike, s0: ArrayLike) -> Array:
-        t, s0 = floating(t, s0)
+        t, s0 = with_modes(t, s0)
         if s0.shape != (2,):
             raise ValueError(f"s0 must have shape [2], two modes, got {s0.shape}; integrate the flow `cosine` or `iso_cosine` for more")
         charge = jnp.sum(s0**power)

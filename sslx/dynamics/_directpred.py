@@ -16,6 +16,7 @@ from sslx.checks import check_square
 from sslx.dynamics._flow import EigenFlow, floating, positive_power
 from sslx.dynamics._laws import eigen_flow, hyperbolic, quadratic_bracket
 from sslx.dynamics._parameters import known_below, known_nonpositive, number, vanishes
+from sslx.linalg import product
 from sslx.typing import Number
 
 
@@ -156,7 +157,7 @@ def alignment_rate(
     check_square("f", f)
     check_square("w_p", w_p, f.shape[0])
     kappa = _check_parameters(noise, weight_decay, predictor_lr=predictor_lr, tau=tau)
-    return kappa * (predictor_lr / 2 * f + w_p @ w_p) - tau * w_p + 1.5 * weight_decay * jnp.eye(len(f), dtype=f.dtype)
+    return kappa * (predictor_lr / 2 * f + product(w_p, w_p)) - tau * w_p + 1.5 * weight_decay * jnp.eye(len(f), dtype=f.dtype)
 
 
 def _conserved(kappa: Number, tau: Number, predictor_lr: Number, weight_decay: Number) -> tuple[Callable, Callable]:
@@ -177,7 +178,7 @@ def _conserved(kappa: Number, tau: Number, predictor_lr: Number, weight_decay: N
         if vanishes(weight_decay):
             s = s[-1:] + balance(state0)
             unlearned = jnp.sign(state0[0]) * jnp.sqrt(predictor_lr * jnp.maximum(-balance(state0), 0.0))
-            stays = (state0[1] == 0) | ((state0[0] < 0) & (balance(state0) <= 0))  # s is 0, or falls to 0 before p has turned
+            stays = (state0[1] <= 0) | ((state0[0] < 0) & (balance(state0) <= 0))  # s is 0, or falls to 0 before p has turned
             learned = (s > 0) & ~stays
             p, s = jnp.where(learned, p[-1:], unlearned), jnp.where(learned, s, 0.0)
         return jnp.stack([p, s], axis=-2)

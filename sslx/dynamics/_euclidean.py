@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from sslx.dynamics._flow import EigenFlow, bounded, floating, grown, unless_unknown
+from sslx.dynamics._flow import EigenFlow, bounded, grown, unless_unknown, with_modes
 from sslx.dynamics._laws import eigen_flow, hyperbolic, logistic, quadratic_bracket
 from sslx.dynamics._parameters import Noise, deviations, known_below, number, transformed, vanishes
 from sslx.typing import Number
@@ -105,25 +105,25 @@ def euclidean_no_predictor(*, noise: Noise = (0.0, 0.0), stop_gradient: bool = T
     rate = 2 * (kappa_1 - 1) if stop_gradient else 2 * (kappa_1 + kappa_2 - 2)
 
     def velocity(s: ArrayLike) -> Array:
-        (s,) = floating(s)
+        (s,) = with_modes(s)
         return -rate * s
 
     def invariant(t: ArrayLike, s: ArrayLike) -> Array:
-        t, s = floating(t, s)
+        t, s = with_modes(t, s)
         return jnp.exp(rate * t) * jnp.sum(s, axis=-1)
 
     def fixed_points(s0: ArrayLike) -> Array:
-        (s0,) = floating(s0)
+        (s0,) = with_modes(s0)
         return s0[None] if vanishes(rate) else jnp.zeros_like(s0)[None]
 
     def arrival(level: ArrayLike, s0: ArrayLike) -> Array:
-        level, s0 = floating(level, s0)
+        level, s0 = with_modes(level, s0)
         falls = (level < s0) & (level > 0) & (rate > 0)
         time = jnp.log(jnp.where(falls, s0 / level, 1.0)) / jnp.where(falls, rate, 1.0)
         return unless_unknown(jnp.where(level == s0, 0.0, jnp.where(falls, time, jnp.inf)), level, s0)
 
     def solution(t: ArrayLike, s0: ArrayLike) -> Array:
-        t, s0 = floating(t, s0)
+        t, s0 = with_modes(t, s0)
         exponent = -rate * bounded(t)[..., None]
         beyond = (exponent > jnp.log(jnp.finfo(t.dtype).max)) & (s0 != 0)
         return jnp.where(beyond, jnp.inf, grown(s0, jnp.where(beyond, 0.0, exponent)))

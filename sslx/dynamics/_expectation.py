@@ -21,6 +21,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from sslx.typing import Number
@@ -30,9 +31,8 @@ _CORE_R, _CORE_X = 1.9, 1.5  # half-widths, in units of tau, of the part that th
 
 
 class Views(NamedTuple):
-    """The quadrature's weights [a, b], and <z_1^2>, <z_1 z_2>, <z_2^2> at its points [a, b, M]."""
+    """<z_1^2>, <z_1 z_2>, <z_2^2> at the points of the quadrature [a, b, M], each times the root of its weight there."""
 
-    weight: Array
     online: Array
     cross: Array
     target: Array
@@ -40,47 +40,49 @@ class Views(NamedTuple):
 
 def tilted_views(s: Float[Array, " M"], lam: Float[Array, " M"], p: int, q: int, nodes: int, noise: tuple[Number, Number]) -> Views:
     """What every E[f_k g_m / (||D z_1||^p ||z_2||^q)], k != m and p + q = 4, is made of, at `nodes`^2 points."""
-    floor = float(jnp.finfo(s.dtype).eps) ** 0.75
-    log_s = lax.stop_gradient(jnp.log(jnp.maximum(s, floor)))
-    slope = lax.stop_gradient(-2 * jnp.log(jnp.maximum(jnp.min(lam), floor)))  # range of ln lam^2
-    centre = -(jnp.max(log_s) + jnp.min(log_s)) / 2 + slope / 2 - math.log(2)
-    stretch = (jnp.max(log_s) - jnp.min(log_s) + slope) / (2 * _CORE_R)
-    modes = max(s.shape[0], 2)
-    rho, d_rho = _stretched(centre, stretch, 1.0, _TAIL / 2, 2 * _TAIL / modes, nodes)
+    (low, high), slope = _log_range(s), -2 * _log_range(lam)[0]  # the latter is the range of ln lam^2
+    centre = -(high + low) / 2 + slope / 2 - math.log(2)
+    stretch = (high - low + slope) / (2 * _CORE_R)
+    rho, d_rho = _stretched(centre, stretch, 1.0, _TAIL / 2, 2 * _TAIL / jnp.maximum(jnp.sum(s > 0), 2), nodes)
     xi, d_xi = _stretched(slope / 2, slope / (2 * _CORE_X), 2.0, 2 * _TAIL / p, 2 * _TAIL / q, nodes)
     rho, d_rho = rho[:, None], d_rho[:, None]
     log_x, log_y = jax.nn.log_sigmoid(xi), jax.nn.log_sigmoid(-xi)
     u, v = jnp.exp(rho + log_x)[..., None] * lam**2, jnp.exp(rho + log_y)[..., None]
     kappa_1, kappa_2 = 1 + noise[0] ** 2, 1 + noise[1] ** 2
     excess = (kappa_1 * kappa_2 - 1) * s
-    d = 1 + 2 * s * (kappa_1 * u + kappa_2 * v + 2 * excess * u * v)
-    log_weight = 2 * rho + p / 2 * log_x + q / 2 * log_y - jnp.sum(jnp.log(d), axis=-1) / 2
-    weight = d_rho * d_xi * jnp.exp(log_weight) / (math.gamma(p / 2) * math.gamma(q / 2))
-    h = s / d
-    return Views(weight, (kappa_1 + 2 * v * excess) * h, h, (kappa_2 + 2 * u * excess) * h)
+    d_1 = 1 + 2 * kappa_1 * s * u
+    log_d = jnp.log(d_1) + jnp.log1p(2 * s * v * ((kappa_2 + 2 * excess * u) / d_1))  # no product of u and v, which float32 may not hold
+    log_weight = 2 * rho + p / 2 * log_x + q / 2 * log_y - jnp.sum(log_d, axis=-1) / 2
+    root = jnp.sqrt(d_rho * d_xi / (math.gamma(p / 2) * math.gamma(q / 2)))[..., None]
+    h = s * root * jnp.exp(log_weight[..., None] / 2 - log_d)  # in one exponential: the factors alone leave the range of float32
+    return Views(kappa_1 * h + 2 * excess * (v * h), h, kappa_2 * h + 2 * excess * (u * h))
 
 
-def paired(weight: Float[Array, "a b"], f: Float[Array, "a b M"], g: Float[Array, "a b M"]) -> Float[Array, "M M"]:
+def paired(f: Float[Array, "a b M"], g: Float[Array, "a b M"]) -> Float[Array, "M M"]:
     """The integral over the quadrature of f_k g_m: [k, m], its diagonal unused."""
-    return jnp.einsum("abk,abm->km", f * weight[..., None], g, precision=lax.Precision.HIGHEST)
+    return jnp.einsum("abk,abm->km", f, g, precision=lax.Precision.HIGHEST)
 
 
 def norm_expectation(s: Float[Array, " M"], nodes: int) -> Float[Array, "M M"]:
     """E[z_k^2 z_m^2 / ||z||^6] for k != m and M > 2: the one-dimensional case, 1/Gamma(3) Int v^2 prod_j d_j^{-1/2} h_k h_m dv."""
-    floor = float(jnp.finfo(s.dtype).eps) ** 0.75
-    log_s = lax.stop_gradient(jnp.log(jnp.maximum(s, floor)))
-    centre = -(jnp.max(log_s) + jnp.min(log_s)) / 2 - math.log(2)
-    stretch = (jnp.max(log_s) - jnp.min(log_s)) / (2 * _CORE_R)
-    rho, d_rho = _stretched(centre, stretch, 1.0, _TAIL / 3, 2 * _TAIL / (s.shape[0] - 2), nodes)
-    d = 1 + 2 * s * jnp.exp(rho)[:, None]
-    weight = d_rho * jnp.exp(3 * rho - jnp.sum(jnp.log(d), axis=-1) / 2) / 2
-    h = s / d
-    return jnp.einsum("ak,am->km", h * weight[:, None], h, precision=lax.Precision.HIGHEST)
+    low, high = _log_range(s)
+    centre, stretch = -(high + low) / 2 - math.log(2), (high - low) / (2 * _CORE_R)
+    rho, d_rho = _stretched(centre, stretch, 1.0, _TAIL / 3, 2 * _TAIL / jnp.maximum(jnp.sum(s > 0) - 2, 1), nodes)
+    log_d = jnp.log(1 + 2 * s * jnp.exp(rho)[:, None])
+    log_weight = 3 * rho - jnp.sum(log_d, axis=-1) / 2
+    h = s * jnp.sqrt(d_rho / 2)[:, None] * jnp.exp(log_weight[:, None] / 2 - log_d)
+    return jnp.einsum("ak,am->km", h, h, precision=lax.Precision.HIGHEST)
 
 
-def _stretched(centre: Array, stretch: Array, steepness: float, left: float, right: float, nodes: int) -> tuple[Array, Array]:
+def _log_range(x: Float[Array, " M"]) -> tuple[Array, Array]:
+    """The smallest and the largest ln x, [] each, 0 among them, down to the level of rounding; a dead mode, x = 0, asks for no points."""
+    log_x = lax.stop_gradient(jnp.log(jnp.maximum(x, float(jnp.finfo(x.dtype).eps) ** 0.75)))
+    return jnp.min(log_x, where=x > 0, initial=0.0), jnp.max(log_x, initial=0.0)
+
+
+def _stretched(centre: Array, stretch: Array, steepness: float, left: float, right: ArrayLike, nodes: int) -> tuple[Array, Array]:
     """Points centre + stretch tau + steepness sinh tau that reach `left` and `right` e-folds out, and their weights."""
-    first, last = -math.asinh(left / steepness), math.asinh(right / steepness)
+    first, last = -math.asinh(left / steepness), jnp.asinh(jnp.asarray(right / steepness, centre.dtype))
     tau = jnp.linspace(first, last, nodes, dtype=centre.dtype)
     weights = (last - first) / (nodes - 1) * (stretch + steepness * jnp.cosh(tau))
     return centre + stretch * tau + steepness * jnp.sinh(tau), weights

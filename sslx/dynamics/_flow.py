@@ -21,6 +21,9 @@ class EigenFlow(NamedTuple):
 
     A field that theory does not give is None. The functions are pure: they can be jitted, vmapped and differentiated, where a
     solution stays next to a fixed point or hardly moves up to the second derivative.
+
+    Where lam is the eigenvalue of a correlation, of a predictor or of a matrix F, what rounding has left below 0 counts as 0: as a dead
+    mode, which stays there, has derivative 0 below 0, counts 0 in an invariant and arrives nowhere else.
     """
 
     velocity: Callable[[Array], Array]
@@ -43,6 +46,12 @@ def floating(*xs: ArrayLike) -> tuple[Array, ...]:
     found = jnp.result_type(*arrays)
     dtype = jnp.promote_types(found, jnp.float32) if jnp.issubdtype(found, jnp.floating) else jnp.result_type(float)
     return tuple(x.astype(dtype) for x in arrays)
+
+
+def with_modes(*xs: ArrayLike) -> tuple[Array, ...]:
+    """The arguments by `floating`, and of the last, a state that theory keeps >= 0, what is below 0 as 0."""
+    *others, lam = floating(*xs)
+    return *others, jnp.where(lam < 0, 0.0, lam)
 
 
 def bounded(t: Array) -> Array:
@@ -95,7 +104,7 @@ def decoupled_solution(
         return lam, jnp.where(finite, v * t_dot + jnp.where(close, moved, away), 0.0)
 
     def solution(t: ArrayLike, lam0: ArrayLike) -> Array:
-        t, lam0 = floating(t, lam0)
+        t, lam0 = with_modes(t, lam0)
         return solved(t[..., None], lam0)
 
     return solution

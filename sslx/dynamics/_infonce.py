@@ -18,7 +18,7 @@ from jaxtyping import Float
 from sslx.checks import check_matrix, check_pair, check_square
 from sslx.dynamics._flow import EigenFlow, bounded, floating, grown, unless_unknown
 from sslx.dynamics._toy_losses import infonce_logits
-from sslx.linalg import symmetrise
+from sslx.linalg import product, symmetrise
 
 
 def infonce(rates: ArrayLike) -> EigenFlow:
@@ -134,7 +134,7 @@ def infonce_weights(t: ArrayLike, w0: Float[Array, "M N"], matrix: Float[Array, 
     check_square("matrix", matrix, w0.shape[1])
     t, w0 = floating(t, w0)
     rates, vectors = jnp.linalg.eigh(symmetrise(matrix))
-    return _rotated_growth(w0 @ vectors, rates * bounded(t)[..., None, None], vectors)
+    return _rotated_growth(product(w0, vectors), rates * bounded(t)[..., None, None], vectors)
 
 
 def infonce_matrix(x_a: Float[Array, "n N"], x_b: Float[Array, "n N"], w: Float[Array, "M N"]) -> Float[Array, "N N"]:
@@ -157,12 +157,13 @@ def infonce_matrix(x_a: Float[Array, "n N"], x_b: Float[Array, "n N"], w: Float[
     check_matrix("w", w)
     if w.shape[1] != x_a.shape[1]:
         raise ValueError(f"w must have shape [M, {x_a.shape[1]}], got {w.shape}; its columns are the inputs")
-    weights = jax.nn.softmax(infonce_logits(x_a @ w.T, x_b @ w.T), axis=1)
+    x_a, x_b = (x - jnp.mean(x_a, axis=0) for x in (x_a, x_b))  # X does not see the mean, rounding does
+    weights = jax.nn.softmax(infonce_logits(product(x_a, w.T), product(x_b, w.T)), axis=1)
     others = jnp.where(jnp.eye(len(x_a), dtype=bool), 0.0, weights)
     laplacian = jnp.diag(others.sum(0) + others.sum(1)) - others - others.T
     shift = x_b - x_a
-    spread = jnp.matmul(x_a.T, laplacian @ x_a, precision=lax.Precision.HIGHEST)
-    noise = jnp.matmul(shift.T * others.sum(1), shift, precision=lax.Precision.HIGHEST)
+    spread = product(x_a.T, laplacian, x_a)
+    noise = product(shift.T * others.sum(1), shift)
     return jnp.asarray(symmetrise(spread - noise))
 
 
@@ -170,8 +171,8 @@ def infonce_matrix(x_a: Float[Array, "n N"], x_b: Float[Array, "n N"], w: Float[
 def _rotated_growth(x: Float[Array, "M N"], exponent: Float[Array, "... 1 N"], vectors: Float[Array, "N N"]) -> Float[Array, "... M N"]:
     """(x e^exponent) vectors^T; where modes overflow the largest factor of each entry is put last, since inf - inf would be NaN."""
 
-    def product(exponent: Array) -> Array:
-        return grown(x, exponent) @ vectors.T
+    def rotated(exponent: Array) -> Array:
+        return product(grown(x, exponent), vectors.T)
 
     @jax.checkpoint  # or the gradient keeps every term
     def column(vector: Array) -> Array:
@@ -180,8 +181,8 @@ def _rotated_growth(x: Float[Array, "M N"], exponent: Float[Array, "... 1 N"], v
         largest = lax.stop_gradient(jnp.where(jnp.isinf(largest), 0.0, largest))
         return grown(jnp.sum(grown(terms, exponent - largest), axis=-1), largest[..., 0])
 
-    usual = jnp.all(jnp.isfinite(lax.stop_gradient(product(exponent))))
-    return lax.cond(usual, product, lambda _: jnp.moveaxis(lax.map(column, vectors), 0, -1), exponent)
+    usual = jnp.all(jnp.isfinite(lax.stop_gradient(rotated(exponent))))
+    return lax.cond(usual, rotated, lambda _: jnp.moveaxis(lax.map(column, vectors), 0, -1), exponent)
 
 
 def _relative_expm1(y: Array) -> Array:

@@ -14,7 +14,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 
 from sslx.dynamics._compensated import log1p_minus, reciprocal_minus_product
-from sslx.dynamics._flow import EigenFlow, bounded, decoupled_solution, floating, unless_unknown
+from sslx.dynamics._flow import EigenFlow, bounded, decoupled_solution, floating, unless_unknown, with_modes
 from sslx.dynamics._integrals import log_ratio, turn
 from sslx.dynamics._lambert import one_plus_omega
 from sslx.dynamics._neighbourhood import local_path
@@ -45,7 +45,7 @@ def eigen_flow(build: Callable[..., Law], *parameters: Number, threshold: Number
     law = build(*parameters)
 
     def invariant(t: ArrayLike, lam: ArrayLike) -> Array:
-        t, lam = floating(t, lam)
+        t, lam = with_modes(t, lam)
         moving = law.velocity(lam) != 0
         return jnp.mean(jnp.where(moving, law.clock(jnp.where(moving, lam, law.free)) - t[..., None], 0.0), axis=-1)
 
@@ -54,7 +54,7 @@ def eigen_flow(build: Callable[..., Law], *parameters: Number, threshold: Number
         return jnp.broadcast_to(jnp.asarray(law.fixed, lam0.dtype)[:, None], (len(law.fixed), lam0.shape[-1]))
 
     def arrival(level: ArrayLike, lam0: ArrayLike) -> Array:
-        level, lam0 = floating(level, lam0)
+        level, lam0 = with_modes(level, lam0)
         end = law.solve(jnp.asarray(jnp.inf, lam0.dtype), lam0)
         reached = (level - lam0) * (end - level) > 0
         start, goal = jnp.where(reached, lam0, law.free), jnp.where(reached, level, law.free)
@@ -62,7 +62,7 @@ def eigen_flow(build: Callable[..., Law], *parameters: Number, threshold: Number
         return unless_unknown(jnp.where(level == lam0, 0.0, time), level, lam0)
 
     def velocity(lam: ArrayLike) -> Array:
-        return law.velocity(*floating(lam))
+        return law.velocity(*with_modes(lam))
 
     return EigenFlow(velocity, solution_of(build, *parameters), invariant, fixed_points, arrival, threshold)
 
@@ -110,7 +110,7 @@ def parametric_solution(build: Callable[..., Law], parameters: tuple[Number, ...
         return lam, jnp.where(finite, rise, 0.0).astype(lam.dtype)
 
     def solution(t: ArrayLike, lam0: ArrayLike) -> Array:
-        t, lam0 = floating(t, lam0)
+        t, lam0 = with_modes(t, lam0)
         return solved(parameters, t[..., None], lam0)
 
     return solution

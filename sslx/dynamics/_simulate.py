@@ -12,7 +12,7 @@ from jaxtyping import Float, PRNGKeyArray
 
 from sslx.checks import check_floating, check_integer
 from sslx.dynamics._parameters import Noise, deviations
-from sslx.linalg import symmetrise
+from sslx.linalg import product, symmetrise
 from sslx.typing import Number
 
 Loss = Callable[[Array, Array, Array], Array]
@@ -20,7 +20,7 @@ Loss = Callable[[Array, Array, Array], Array]
 
 def eigenvalues(w: Float[Array, "M N"]) -> Float[Array, " M"]:
     """Those of F = W W^T, ascending."""
-    return jnp.linalg.eigvalsh(symmetrise(w @ w.T))
+    return jnp.linalg.eigvalsh(symmetrise(product(w, w.T)))
 
 
 def simulate(
@@ -80,8 +80,8 @@ def simulate(
     @jax.custom_jvp
     def path(w0, online, target, learning_rate, weight_decay):
         def objective(w, x, xi_1, xi_2):
-            w_p = lax.stop_gradient(predictor(w @ w.T))
-            return loss((x + online * xi_1) @ w.T, (x + target * xi_2) @ w.T, w_p)
+            w_p = lax.stop_gradient(predictor(product(w, w.T)))
+            return loss(product(x + online * xi_1, w.T), product(x + target * xi_2, w.T), w_p)
 
         def step(w, n):
             batch = fixed if batch_size is None else draw(n)

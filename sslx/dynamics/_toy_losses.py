@@ -2,10 +2,10 @@
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 from jaxtyping import Float
 
-from sslx.linalg import symmetrise
+from sslx.linalg import product, symmetrise
 
 
 def unnormalised_barlow_twins(z_a: Float[Array, "n d"], z_b: Float[Array, "n d"]) -> Float[Array, ""]:
@@ -13,7 +13,7 @@ def unnormalised_barlow_twins(z_a: Float[Array, "n d"], z_b: Float[Array, "n d"]
 
     Reference: Simon et al. (2023), arXiv 2303.15438, the loss of the linear model.
     """
-    c = symmetrise(jnp.matmul(z_a.T, z_b, precision=lax.Precision.HIGHEST)) / z_a.shape[0]
+    c = symmetrise(product(z_a.T, z_b)) / z_a.shape[0]
     return jnp.sum((c - jnp.eye(c.shape[0], dtype=c.dtype)) ** 2)
 
 
@@ -28,7 +28,7 @@ def unnormalised_infonce(z_a: Float[Array, "n d"], z_b: Float[Array, "n d"]) -> 
 
 def infonce_logits(z_a: Float[Array, "n d"], z_b: Float[Array, "n d"]) -> Float[Array, "n n"]:
     """-|z_i - z_j|^2/2 over z_a, and -|z_i - z'_i|^2/2 on the diagonal."""
-    gram = jnp.matmul(z_a, z_a.T, precision=lax.Precision.HIGHEST)
+    gram = product(z_a, z_a.T)
     half = jnp.diagonal(gram) / 2
     return jnp.where(jnp.eye(len(z_a), dtype=bool), -jnp.sum((z_a - z_b) ** 2, axis=1) / 2, gram - half - half[:, None])
 
@@ -38,7 +38,7 @@ def quartic_landscape(w: Float[Array, "d N"], b: Float[Array, "N N"], s: Float[A
 
     Reference: Ziyin, Lubana, Ueda, Tanaka (2023), arXiv 2210.00638, the effective landscape to fourth order.
     """
-    return -jnp.sum(w @ b * w) + jnp.sum((w @ s @ w.T) ** 2)
+    return -jnp.sum(product(w, b) * w) + jnp.sum(product(w, s, w.T) ** 2)
 
 
 def laplacian_vicreg(z: Float[Array, "n d"], laplacian: Float[Array, "n n"], gamma: float) -> Float[Array, ""]:
@@ -47,4 +47,4 @@ def laplacian_vicreg(z: Float[Array, "n d"], laplacian: Float[Array, "n n"], gam
     Reference: Balestriero, LeCun (2022), arXiv 2205.11508, the case of VICReg.
     """
     n, d = z.shape
-    return jnp.sum((z.T @ z / n - jnp.eye(d, dtype=z.dtype)) ** 2) + 2 * gamma / n * jnp.sum(z * (laplacian @ z))
+    return jnp.sum((product(z.T, z) / n - jnp.eye(d, dtype=z.dtype)) ** 2) + 2 * gamma / n * jnp.sum(z * product(laplacian, z))

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int, Real
 
 from sslx.checks import check_integer, check_positive
 from sslx.evaluate._arrays import as_floats, probe_arrays
+from sslx.linalg import product
 from sslx.threads import thread_pools
 from sslx.typing import AnyArray, Number
 
@@ -79,7 +80,7 @@ def _vote_on_host(train: AnyArray, labels: AnyArray, test: AnyArray, *, k: int, 
 @partial(jax.jit, static_argnames=("k", "classes"))
 def _vote_on_device(train: AnyArray, labels: AnyArray, test: AnyArray, *, k: int, temperature: Number, classes: int) -> Array:
     """The same in one program."""
-    similarity, nearest = lax.top_k(jnp.matmul(test, train.T, precision=lax.Precision.HIGHEST), k)
+    similarity, nearest = lax.top_k(product(test, train.T), k)
     weights = jnp.exp((similarity - similarity[:, :1]) / temperature)
     return jnp.argmax(jnp.einsum("tk,tkc->tc", weights, jax.nn.one_hot(labels[nearest], classes, dtype=weights.dtype)), axis=1)
 

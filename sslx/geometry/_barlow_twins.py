@@ -12,9 +12,9 @@ from jaxtyping import Float
 
 from sslx.checks import check_count, check_pair, check_range, check_square
 from sslx.geometry._unit import standardise
-from sslx.linalg import rounding_share, safe_norm, safe_sqrt, symmetrise
+from sslx.linalg import product, rounding_share, safe_norm, safe_sqrt, symmetrise
 from sslx.moments import at_least_float32, global_count, second_moment
-from sslx.typing import AnyArray, AxisName, Embedding, Matrix, Scalar
+from sslx.typing import AxisName, Embedding, Matrix, Scalar
 
 
 class BarlowTwinsEfficiency(NamedTuple):
@@ -149,8 +149,8 @@ def predictive_fisher(z_a: Embedding, z_b: Embedding, *, ridge: float = 0.0, axi
     r_a, r_b = second_moment(a, axis_name=axis_name), second_moment(b, axis_name=axis_name)
     jitter = ridge * jnp.eye(c.shape[0], dtype=c.dtype)
     m = jnp.linalg.solve(r_a + jitter, c).T
-    k = symmetrise(r_b - _matmul(m, c)) + jitter
-    return symmetrise(_matmul(m.T, jnp.linalg.solve(k, m)))
+    k = symmetrise(r_b - product(m, c)) + jitter
+    return symmetrise(product(m.T, jnp.linalg.solve(k, m)))
 
 
 def data_metric_spectra(z_a: Embedding, z_b: Embedding, *, axis_name: AxisName = None) -> DataMetricSpectra:
@@ -176,9 +176,9 @@ def data_metric_spectra(z_a: Embedding, z_b: Embedding, *, axis_name: AxisName =
     r_a, r_b = second_moment(a, axis_name=axis_name), second_moment(b, axis_name=axis_name)
     whiten, empty = _whitening((r_a + r_b) / 2)
     noise = second_moment(a - b, axis_name=axis_name) / 2
-    one_minus_rho = jnp.linalg.eigvalsh(symmetrise(_matmul(whiten.T, noise, whiten)) + jnp.diag(empty))
+    one_minus_rho = jnp.linalg.eigvalsh(symmetrise(product(whiten.T, noise, whiten)) + jnp.diag(empty))
     one_minus_rho = jnp.maximum(one_minus_rho, 0)
-    whitened_c = _matmul(_whitening(r_a)[0].T, second_moment(a, b, axis_name=axis_name), _whitening(r_b)[0])
+    whitened_c = product(_whitening(r_a)[0].T, second_moment(a, b, axis_name=axis_name), _whitening(r_b)[0])
     rho = jnp.minimum(jnp.linalg.svd(whitened_c, compute_uv=False), 1)
     return DataMetricSpectra((1 - one_minus_rho) / one_minus_rho, rho**2 / ((1 - rho) * (1 + rho)))
 
@@ -193,7 +193,3 @@ def _whitening(r: Matrix) -> tuple[Matrix, Float[Array, " d"]]:
     l, axes = jnp.linalg.eigh(r)
     full = l > r.shape[0] * jnp.finfo(r.dtype).eps * l[-1]
     return axes * jnp.where(full, lax.rsqrt(jnp.where(full, l, 1)), 0), 1.0 - full.astype(r.dtype)
-
-
-def _matmul(*factors: AnyArray) -> Array:
-    return jnp.linalg.multi_dot(factors, precision=lax.Precision.HIGHEST)

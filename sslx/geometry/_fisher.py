@@ -46,7 +46,7 @@ def fisher_input(
 
     Reference: Amari (1998), Natural gradient works efficiently in learning, for the Gaussian model with mean f(x).
     """
-    _check(x, sigma, batch_size)
+    x = _checked(x, sigma, batch_size)
 
     def block(x: Array) -> Array:
         j = _jacobians(f, x) / sigma
@@ -72,7 +72,7 @@ def fisher_output(
     Raises:
         ValueError, TypeError: unless x is floating-point [N, ...], sigma > 0 and batch_size >= 1.
     """
-    _check(x, sigma, batch_size)
+    x = _checked(x, sigma, batch_size)
 
     def block(x: Array) -> Array:
         j = _jacobians(f, x) / sigma
@@ -105,7 +105,7 @@ def fisher_parameters(
 
     Reference: Martens (2014), arXiv:1412.1193 (the Fisher information is the Gauss-Newton matrix for a Gaussian output).
     """
-    _check(x, sigma, batch_size)
+    x = _checked(x, sigma, batch_size)
     flat, unravel = ravel_pytree(params)
 
     def block(x: Array) -> Array:
@@ -120,7 +120,7 @@ def fisher_input_operator(
     f: Function, x: Float[Array, "N ..."], sigma: Number, *, batch_size: int | None = None, axis_name: AxisName = None
 ) -> Function:
     """The product v -> G v with the matrix of `fisher_input`, v shaped like one input: one jvp and one vjp per input, no matrix."""
-    _check(x, sigma, batch_size)
+    x = _checked(x, sigma, batch_size)
 
     def matvec(v: Array) -> Array:
         def one(x: Array) -> Array:
@@ -136,7 +136,7 @@ def fisher_output_operator(
     f: Function, x: Float[Array, "N ..."], sigma: Number, *, batch_size: int | None = None, axis_name: AxisName = None
 ) -> Function:
     """The product u -> G u with the matrix of `fisher_output`, u [d]: one vjp and one jvp per input, no matrix."""
-    _check(x, sigma, batch_size)
+    x = _checked(x, sigma, batch_size)
 
     def matvec(u: Array) -> Array:
         def one(x: Array) -> Array:
@@ -158,7 +158,7 @@ def fisher_parameters_operator(
     axis_name: AxisName = None,
 ) -> Callable[[PyTree], PyTree]:
     """The product v -> G v with the matrix of `fisher_parameters`, v a pytree like params: one jvp and one vjp per input, no matrix."""
-    _check(x, sigma, batch_size)
+    x = _checked(x, sigma, batch_size)
 
     def matvec(v: PyTree) -> PyTree:
         def one(x: Array) -> PyTree:
@@ -198,10 +198,12 @@ def _average(block: Callable[[Array], Tree], x: Array, batch_size: int | None, a
     return pmean_if(jax.tree.map(lambda leaf: leaf / n, total), axis_name)
 
 
-def _check(x: Array, sigma: Number, batch_size: int | None) -> None:
+def _checked(x: Array, sigma: Number, batch_size: int | None) -> Array:
+    """The inputs in at least float32: their products would otherwise leave the range of their own type."""
     check_floating("x", x)
     if batch_size is not None:
         check_integer("batch_size", batch_size)
     if x.ndim < 1 or x.shape[0] < 1:
         raise ValueError(f"x must have shape [N, ...] with N >= 1, got {x.shape}; add a batch axis with x[None]")
     check_positive("sigma", sigma)
+    return at_least_float32(x)

@@ -2,10 +2,11 @@
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
-from sslx.checks import check_count, check_integer, check_matrix, check_pair
-from sslx.collectives import all_gather_if, axis_index, pmean_if
+from sslx.checks import check_count, check_integer, check_matrix, check_pair, check_positive
+from sslx.collectives import all_gather_if, map_rows, pmean_if, row_indices
+from sslx.entropy import squared_distances
 from sslx.geometry._unit import unit_rows
 from sslx.linalg import safe_norm
 from sslx.moments import global_count, second_moment
@@ -16,11 +17,12 @@ def alignment(z_a: Embedding, z_b: Embedding, *, alpha: Number = 2, axis_name: A
     """Alignment mean_n ||a_n - b_n||^alpha of the L2-normalised views, [], in [0, 2^alpha].
 
     Raises:
-        ValueError, TypeError: unless z_a and z_b are floating-point of one shape [N, d].
+        ValueError, TypeError: unless z_a and z_b are floating-point of one shape [N, d] and alpha > 0.
 
     Reference: Wang and Isola (2020), arXiv:2005.10242.
     """
     check_pair("z_a", z_a, "z_b", z_b)
+    check_positive("alpha", alpha)
     difference = unit_rows(z_a) - unit_rows(z_b)
     return pmean_if(jnp.mean(safe_norm(difference) ** alpha), axis_name)
 
@@ -49,19 +51,13 @@ def uniformity(z: Embedding, *, t: Number = 2, batch_size: int = 256, axis_name:
     check_integer("batch_size", batch_size)
     local = unit_rows(z)
     points = all_gather_if(local, axis_name)
-    squares = jnp.sum(points**2, axis=1)
-    columns = jnp.arange(points.shape[0])
-
-    @jax.checkpoint
-    def log_kernel_sum(row: tuple[Array, Array]) -> Array:
-        point, index = row
-        products = jnp.matmul(points, point, precision=lax.Precision.HIGHEST)
-        squared_distance = jnp.maximum(jnp.sum(point**2) + squares - 2 * products, 0)
-        return jax.nn.logsumexp(jnp.where(columns == index, -jnp.inf, -t * squared_distance))
-
-    index = axis_index(axis_name) * z.shape[0] + jnp.arange(z.shape[0])
-    rows = lax.map(log_kernel_sum, (local, index), batch_size=min(batch_size, z.shape[0]))
     n = points.shape[0]
+
+    def log_kernel_sum(rows: Array, index: Array) -> Array:
+        itself = index[..., None] == jnp.arange(n)
+        return jax.nn.logsumexp(jnp.where(itself, -jnp.inf, -t * squared_distances(rows, index, points)), axis=-1)
+
+    rows = map_rows(log_kernel_sum, (local, row_indices(local, axis_name)), min(batch_size, z.shape[0]))
     return pmean_if(jax.nn.logsumexp(all_gather_if(rows, axis_name)), axis_name) - jnp.log(jnp.asarray(n * (n - 1), rows.dtype))
 
 
@@ -74,8 +70,7 @@ def uniformity_sampled(key: Array, z: Embedding, *, t: Number = 2, pairs: int = 
     Reference: Wang and Isola (2020), arXiv:2005.10242.
     """
     check_matrix("z", z, min_rows=2)
-    if pairs < 2:
-        raise ValueError(f"pairs must be at least 2, got {pairs}; a standard error needs two")
+    check_integer("pairs", pairs, minimum=2)
     n = z.shape[0]
     key_first, key_offset = jax.random.split(key)
     first = jax.random.randint(key_first, (pairs,), 0, n)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from sslx.checks import check_count, check_matrix
+from sslx.checks import check_count, check_integer, check_matrix
 from sslx.geometry._effective_dimension import effective_dimension, participation, shannon_entropy, trace_moments
 from sslx.geometry._unit import centre_varying, in_own_unit
 from sslx.linalg import rounding_share
@@ -146,12 +146,15 @@ def alpha_req(z: Embedding, *, first: int = 3, last: int = 100) -> Scalar:
         alpha, []; NaN where fewer than two fitted eigenvalues stand above rounding (collapse: there is no slope to speak of).
 
     Raises:
-        ValueError: unless z has at least first + 2 columns and first + 3 rows (N rows give at most N - 1 eigenvalues above 0).
+        ValueError: unless first >= 0 and last are integers, and z has at least first + 2 columns and first + 3 rows (N rows give at
+            most N - 1 eigenvalues above 0).
 
     Reference: Agrawal, Mondal, Ghosh, Richards (2022), alpha-ReQ: assessing representation quality by eigenspectrum decay, NeurIPS.
     """
+    check_integer("first", first, minimum=0)
+    check_integer("last", last)
     l = _covariance_eigenvalues(z)
-    if min(last, z.shape[1]) - first < 2 or first < 0:
+    if min(last, z.shape[1]) - first < 2:
         raise ValueError(f"z must have at least first + 2 = {first + 2} columns for a fit, got {z.shape[1]}; pass a smaller first")
     if z.shape[0] < first + 3:
         raise ValueError(f"z must have at least first + 3 = {first + 3} rows for a fit, got {z.shape[0]}; pass a smaller first")

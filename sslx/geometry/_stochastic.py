@@ -14,12 +14,11 @@ from jax import Array, lax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Float, PyTree
 
-from sslx.checks import check_floating
+from sslx.checks import check_floating, check_integer
 from sslx.geometry._unit import unit_of
+from sslx.linalg import product
 from sslx.moments import at_least_float32
 from sslx.typing import Scalar
-
-HIGHEST = lax.Precision.HIGHEST
 
 
 class Estimate(NamedTuple):
@@ -64,18 +63,17 @@ def hutchinson_participation(
         `HutchinsonParticipation`.
 
     Raises:
-        ValueError: for fewer than 2 probes.
+        ValueError: unless probes is an integer of at least 2.
         TypeError: unless every array in `like` is floating-point.
 
     Reference: Hutchinson (1989), A stochastic estimator of the trace of the influence matrix for Laplacian smoothing splines.
     """
-    _check_probes(probes)
     vectors, matvec = _flat_probes(operator, key, like, probes)
 
     def one(v: Array) -> tuple[Array, Array]:
-        product = matvec(v)
-        unit = unit_of(product)
-        return jnp.stack([jnp.vdot(v, product / unit), jnp.sum((product / unit) ** 2)]), unit
+        image = matvec(v)
+        unit = unit_of(image)
+        return jnp.stack([product(v, image / unit), jnp.sum((image / unit) ** 2)]), unit
 
     samples, units = lax.map(one, vectors)
     units = jnp.where(samples[:, 1] == 0, 0, units)  # those of the products that are not zero
@@ -110,16 +108,17 @@ def lanczos_spectrum(
         `LanczosSpectrum`.
 
     Raises:
-        ValueError: for fewer than 2 probes, or a top that exceeds the steps.
+        ValueError: unless all are integers, probes at least 2, steps at least 1 and top from 1 to steps.
         TypeError: unless every array in `like` is floating-point.
 
     Reference: Ubaru, Chen, Saad (2017), Fast estimation of tr(f(A)) via stochastic Lanczos quadrature.
     """
-    _check_probes(probes)
+    check_integer("steps", steps)
+    check_integer("top", top)
     vectors, matvec = _flat_probes(operator, key, like, probes)
     n = vectors.shape[1]
     steps = min(steps, n)
-    if not 1 <= top <= steps:
+    if top > steps:
         raise ValueError(f"top must lie in 1..steps, got {top} with steps {steps}; ask for fewer or take more steps")
     ritz, first, residual = lax.map(lambda v: _lanczos(matvec, v, steps), vectors)
     unit = unit_of(ritz)
@@ -156,9 +155,9 @@ def _lanczos(matvec: Callable[[Array], Array], v: Array, steps: int) -> tuple[Ar
         basis = basis.at[k].set(q)
         w = matvec(q)
         scale = jnp.maximum(scale, _length(w))
-        alpha = jnp.vdot(q, w)
+        alpha = product(q, w)
         for _ in range(2):  # once is not enough to stay orthogonal to rounding
-            w = w - jnp.matmul(basis.T, jnp.matmul(basis, w, precision=HIGHEST), precision=HIGHEST)
+            w = w - product(basis.T, product(basis, w))
         beta = _length(w)
         beta = jnp.where(beta <= 32 * jnp.finfo(w.dtype).eps * scale, 0, beta)
         return (basis, jnp.where(beta == 0, 0, w / jnp.where(beta == 0, 1, beta)), scale), (alpha, beta)
@@ -186,6 +185,7 @@ def _times(estimate: Estimate, *units: Scalar) -> Estimate:
 
 def _flat_probes(operator: Callable[[PyTree], PyTree], key: Array, like: PyTree, probes: int) -> tuple[Array, Callable[[Array], Array]]:
     """Independent signs [probes, n], and the operator on flat vectors."""
+    check_integer("probes", probes, minimum=2)
     for leaf in jax.tree.leaves(like):
         check_floating("like", leaf)
     flat, unravel = ravel_pytree(like)
@@ -201,8 +201,3 @@ def _jackknife(statistic: Callable[[Array], Scalar], samples: Float[Array, "m k"
     left_out = jax.vmap(lambda sample: statistic((total - sample) / (m - 1)))(samples)
     value = m * statistic(total / m) - (m - 1) * jnp.mean(left_out)
     return Estimate(value, jnp.sqrt((m - 1) * jnp.mean((left_out - jnp.mean(left_out)) ** 2)))
-
-
-def _check_probes(probes: int) -> None:
-    if probes < 2:
-        raise ValueError(f"probes must be at least 2, got {probes}; a standard error needs two")

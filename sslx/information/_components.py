@@ -14,7 +14,7 @@ from jax.scipy.linalg import solve_triangular
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 
-from sslx.checks import check_matrix, check_range
+from sslx.checks import check_floating, check_matrix, check_range
 from sslx.entropy import is_singular
 from sslx.moments import at_least_float32
 from sslx.typing import Scalar
@@ -48,15 +48,17 @@ def gaussian(mean: Float[Array, " K"], cov: Float[Array, "*shape"]) -> Gaussian:
     return Gaussian(mean, cov, cov, jnp.sum(log) if cov.ndim else mean.shape[-1] * log)
 
 
-def mixture(means: Float[Array, "N K"], covs: ArrayLike, weights: Float[Array, " N"] | None = None) -> Mixture:
-    """Checked and factored components; a singular covariance is replaced by the identity and flagged."""
+def mixture(means: Float[Array, "N K"], covs: ArrayLike, weights: Float[Array, " N"] | None = None, *, name: str = "covs") -> Mixture:
+    """Checked and factored components; a singular covariance is replaced by the identity and flagged. `name` is that of `covs`."""
     check_matrix("means", means)
     n, width = means.shape
-    covs = stacked("covs", covs, means)
-    if weights is not None and weights.shape != (n,):
+    covs = stacked(name, covs, means)
+    weights = jnp.ones(n, covs.dtype) if weights is None else weights
+    check_floating("weights", weights)
+    if weights.shape != (n,):
         raise ValueError(f"weights must have shape [N] = ({n},), got {weights.shape}; pass one weight per component")
-    weights = jnp.ones(n, covs.dtype) if weights is None else at_least_float32(weights)
-    weights = weights / jnp.sum(weights)
+    weights = at_least_float32(weights)
+    weights = jnp.where(weights < 0, jnp.nan, weights / jnp.sum(weights))
     singular = jax.vmap(is_singular)(covs)
     where = singular.reshape(n, *(1,) * (covs.ndim - 1))
     regular = jnp.where(where, jnp.eye(width, dtype=covs.dtype) if covs.ndim == 3 else 1.0, covs)

@@ -79,8 +79,8 @@ def bhattacharyya_and_overlap(p: Gaussian, q: Gaussian) -> tuple[Scalar, Scalar]
 def _pair(mean_p: Array, cov_p: ArrayLike, mean_q: Array, cov_q: ArrayLike) -> tuple[Gaussian, Gaussian]:
     for name, mean in (("mean_p", mean_p), ("mean_q", mean_q)):
         check_floating(name, mean)
-        if mean.ndim != 1 or mean.shape != mean_p.shape:
-            raise ValueError(f"mean_p and mean_q must be vectors [K] of one width, got {mean_p.shape} and {mean_q.shape}")
+        if mean.ndim != 1 or mean.shape != mean_p.shape or mean.size == 0:
+            raise ValueError(f"mean_p and mean_q must be vectors [K] of one width, got {mean_p.shape} and {mean_q.shape}; K is at least 1")
     width = mean_p.shape[0]
     cov_p, cov_q = promoted(cov_p, mean_p), promoted(cov_q, mean_q)
     if cov_p.shape != cov_q.shape or cov_p.shape not in ((), (width,), (width, width)):

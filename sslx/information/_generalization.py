@@ -15,7 +15,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Num, PRNGKeyArray
 
 from sslx.checks import check_integer, check_matrix, check_pair
-from sslx.linalg import rounding_share, safe_norm
+from sslx.linalg import product, rounding_share, safe_norm
 from sslx.moments import at_least_float32
 from sslx.typing import Embedding, Scalar
 
@@ -77,6 +77,11 @@ def generalization_surrogate(
     """
     check_pair("pairs_a", pairs_a, "pairs_b", pairs_b)
     check_matrix("z", z)
+    _check_labels("labels", labels, z)
+    if pair_labels is not None:
+        _check_labels("pair_labels", pair_labels, pairs_a)
+        if labels.ndim == pair_labels.ndim == 2 and labels.shape[1] != pair_labels.shape[1]:
+            raise ValueError(f"labels and pair_labels must be as wide, got {labels.shape} and {pair_labels.shape}; give both all targets")
     if num_classes is not None:
         check_integer("num_classes", num_classes)
     classes = _class_count(labels, pair_labels) if num_classes is None else num_classes
@@ -97,10 +102,18 @@ def generalization_surrogate(
 
 
 def projection_residual(z: Embedding, y: Float[Array, "N r"]) -> Scalar:
-    """||P_Z Y||_F = min_W ||Z W - Y||_F, by least squares on the data themselves."""
+    """||P_Z Y||_F = min_W ||Z W - Y||_F, by least squares on the data themselves.
+
+    Raises:
+        TypeError, ValueError: z and y are not floating-point [N, d] and [N, r].
+    """
+    check_matrix("z", z)
+    check_matrix("y", y)
+    if len(z) != len(y):
+        raise ValueError(f"z and y must have one row per sample, got {z.shape} and {y.shape}; row i of both is one sample")
     z, y = at_least_float32(z), at_least_float32(y)
     head = lax.stop_gradient(jnp.linalg.lstsq(z, y, rcond=rounding_share(z.dtype))[0])
-    return safe_norm(jnp.ravel(y - jnp.matmul(z, head, precision=lax.Precision.HIGHEST)))
+    return safe_norm(jnp.ravel(y - product(z, head)))
 
 
 class ProjectionMoments(NamedTuple):
@@ -143,7 +156,7 @@ def rademacher_draws(key: PRNGKeyArray, distances: Float[Array, "k m"], *, draws
     check_integer("draws", draws)
     distances = at_least_float32(distances)
     signs = jax.random.rademacher(key, (draws, distances.shape[1]), distances.dtype)
-    return jnp.max(jnp.matmul(signs, distances.T, precision=lax.Precision.HIGHEST), axis=1) / distances.shape[1] ** 0.5
+    return jnp.max(product(signs, distances.T), axis=1) / distances.shape[1] ** 0.5
 
 
 def rademacher_massart(distances: Float[Array, "k m"]) -> Scalar:
@@ -153,9 +166,15 @@ def rademacher_massart(distances: Float[Array, "k m"]) -> Scalar:
     return jnp.max(jnp.sqrt(jnp.mean(distances**2, axis=1))) * (2 * np.log(len(distances))) ** 0.5
 
 
-def _targets(name: str, labels: Array, z: Array, num_classes: int) -> Float[Array, "N r"]:
+def _check_labels(name: str, labels: Array, z: Array) -> None:
+    """Raise unless these are classes [N] or targets [N, r] of the N rows of `z`."""
+    if not hasattr(labels, "dtype") or not hasattr(labels, "shape"):
+        raise TypeError(f"{name} must be an array of classes [N] or targets [N, r], got {type(labels).__name__}; pass jnp.asarray({name})")
     if labels.shape[:1] != z.shape[:1] or labels.ndim > 2:
         raise ValueError(f"{name} must be classes [N] or targets [N, r] with N = {len(z)}, got shape {labels.shape}")
+
+
+def _targets(name: str, labels: Array, z: Array, num_classes: int) -> Float[Array, "N r"]:
     if labels.ndim == 2:
         return at_least_float32(labels)
     with contextlib.suppress(jax.errors.ConcretizationTypeError):

@@ -13,6 +13,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float, Num, PRNGKeyArray
 
 from sslx.checks import check_floating, check_integer, check_range
+from sslx.linalg import product
 from sslx.moments import at_least_float32
 
 Network = Callable[[Array], Array]
@@ -37,7 +38,7 @@ def local_affine(f: Network, x: Float[Array, "..."]) -> tuple[Float[Array, "K D"
     """
     flat, x = _flattened(f, x)
     value, jacobian = flat(x), _jacobian(flat, x)
-    return jacobian, value - _matmul(jacobian, x)
+    return jacobian, value - product(jacobian, x)
 
 
 def induced_gaussian(f: Network, x: Float[Array, "..."], cov_or_sigma: ArrayLike) -> tuple[Float[Array, " K"], Float[Array, "K K"]]:
@@ -61,8 +62,8 @@ def induced_gaussian(f: Network, x: Float[Array, "..."], cov_or_sigma: ArrayLike
     flat, x = _flattened(f, x)
     noise = _noise(cov_or_sigma, x)
     jacobian = _jacobian(flat, x)
-    spread = jacobian * noise**2 if noise.ndim == 0 else _matmul(jacobian, noise)
-    return flat(x), _matmul(spread, jacobian.T)
+    spread = jacobian * noise**2 if noise.ndim == 0 else product(jacobian, noise)
+    return flat(x), product(spread, jacobian.T)
 
 
 def induced_mixture(f: Network, x: Float[Array, "N ..."], cov_or_sigma: ArrayLike) -> tuple[Float[Array, "N K"], Float[Array, "N K K"]]:
@@ -87,7 +88,7 @@ def induced_covariance_operator(
 
     def matvec(v: Num[Array, " K"]) -> Float[Array, " K"]:
         (u,) = pullback(jnp.asarray(v, mean.dtype))
-        spread = noise**2 * u if noise.ndim == 0 else _matmul(noise, u)
+        spread = noise**2 * u if noise.ndim == 0 else product(noise, u)
         return jax.jvp(flat, (x,), (spread,))[1]
 
     return mean, matvec
@@ -128,7 +129,3 @@ def _noise(cov_or_sigma: ArrayLike, x: Array) -> Array:
 def _jacobian(flat: Network, x: Array) -> Array:
     outputs = jax.eval_shape(flat, x).shape[0]
     return (jax.jacrev if outputs < x.size else jax.jacfwd)(flat)(x)
-
-
-def _matmul(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, precision=lax.Precision.HIGHEST)

@@ -66,7 +66,7 @@ def pairwise_entropy(
     Args:
         means: component means [N, K].
         covs_or_variance: [] one variance (not a standard deviation), [N] variances, [N, K] diagonals or [N, K, K] matrices.
-        weights: [N], normalised to sum 1; equal by default.
+        weights: [N], >= 0, normalised to sum 1; equal by default. The result is nan where one is below 0 or all are 0.
         distance: "kl" gives an upper bound, "bhattacharyya" and "chernoff" lower bounds.
         chernoff_alpha: alpha of "chernoff", in [0, 1].
         chunk: components per step of the loop over rows; chosen from the sizes by default.
@@ -87,7 +87,7 @@ def pairwise_entropy(
     }
     check_choice("distance", distance, tuple(exponents))
     check_range("chernoff_alpha", chernoff_alpha, 1.0)
-    mix = mixture(means, covs_or_variance, weights)
+    mix = mixture(means, covs_or_variance, weights, name="covs_or_variance")
     (overlap,) = _log_overlaps(mix, exponents[distance], chunk)
     return jnp.where(mix.singular, -jnp.inf, _conditional(mix) - jnp.sum(mix.weights * overlap))
 
@@ -111,7 +111,7 @@ def mixture_entropy(
     Args:
         means: component means [N, K].
         covs: [] one variance, [N] variances, [N, K] diagonals or [N, K, K] matrices.
-        weights: [N], normalised to sum 1; equal by default.
+        weights: as in `pairwise_entropy`.
         chunk: components per step of the loop over rows; chosen from the sizes by default.
 
     Returns:

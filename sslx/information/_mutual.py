@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 from jax.scipy.special import logsumexp
 from jax.typing import ArrayLike
 from jaxtyping import Float
@@ -16,7 +16,7 @@ from jaxtyping import Float
 from sslx.checks import check_choice, check_floating, check_pair, check_positive
 from sslx.information._components import gaussian, stacked, trace
 from sslx.information._mixture import mixture_entropy_bounds
-from sslx.linalg import l2_normalise
+from sslx.linalg import l2_normalise, product
 from sslx.moments import at_least_float32
 from sslx.typing import Scalar
 
@@ -104,9 +104,10 @@ def invariance_term(
     """
     check_choice("form", form, ("trace", "logdet"))
     check_floating("mu_a", mu_a)
-    if mu_a.ndim == 1:
+    check_floating("mu_b", mu_b)
+    if mu_a.ndim == mu_b.ndim == 1:
         mu_a, mu_b = mu_a[None], mu_b[None]
-        cov_a, cov_b = jnp.asarray(cov_a)[None], jnp.asarray(cov_b)[None]
+        cov_a, cov_b = (jnp.asarray(cov)[None] if jnp.ndim(cov) else cov for cov in (cov_a, cov_b))
     check_pair("mu_a", mu_a, "mu_b", mu_b)
     distance = _squared_error(mu_a, mu_b, cov_a, cov_b, spread=_log_det if form == "logdet" else trace)
     return -0.5 * (mu_a.shape[1] * jnp.log(2 * jnp.pi) + jnp.mean(distance))
@@ -132,7 +133,7 @@ def infonce_bound(z_a: Float[Array, "N K"], z_b: Float[Array, "N K"], *, tempera
     check_pair("z_a", z_a, "z_b", z_b)
     check_positive("temperature", temperature)
     a, b = l2_normalise(at_least_float32(z_a)), l2_normalise(at_least_float32(z_b))
-    scores = jnp.matmul(a, b.T, precision=lax.Precision.HIGHEST) / temperature
+    scores = product(a, b.T) / temperature
     ceiling = jnp.log(jnp.asarray(len(scores), scores.dtype))
     return InfoNCEBound(ceiling + jnp.mean(jnp.diagonal(scores) - logsumexp(scores, axis=1)), ceiling)
 

@@ -12,7 +12,7 @@ from jax import Array, lax
 from jax.typing import ArrayLike
 from jaxtyping import Float, PRNGKeyArray
 
-from sslx.checks import check_floating, check_integer
+from sslx.checks import check_floating, check_integer, check_positive
 from sslx.moments import at_least_float32
 
 
@@ -25,7 +25,7 @@ def normality_pvalues(
         key: the noise; every image gets its own.
         f: one input -> one vector [units], batch norm in inference mode.
         x: images [images, ...].
-        sigma: standard deviation of the noise, a scalar.
+        sigma: standard deviation of the noise, a scalar above 0.
         samples: noise draws per image, at least 20.
 
     Returns:
@@ -33,12 +33,15 @@ def normality_pvalues(
         small that the outputs differ by a few units in the last place shows the rounding, not the network.
 
     Raises:
-        TypeError, ValueError: x is not floating-point, or samples is not an integer or < 20.
+        TypeError, ValueError: x is not floating-point, samples is not an integer or < 20, or sigma is not one number above 0.
 
     Reference: D'Agostino and Pearson, 1973, Biometrika 60; used on networks by Shwartz-Ziv et al., 2023, arXiv 2303.00633.
     """
     check_floating("x", x)
-    check_integer("samples", samples)
+    check_integer("samples", samples, minimum=20)
+    check_positive("sigma", sigma)
+    if jnp.shape(sigma) != ():
+        raise ValueError(f"sigma must be one number, got shape {jnp.shape(sigma)}; scale the input inside f for other noise")
     x = at_least_float32(x)
 
     def one_image(key_and_image: tuple[Array, Array]) -> Array:
@@ -67,11 +70,13 @@ def normaltest(values: Float[Array, "samples units"]) -> Float[Array, " units"]:
     values = at_least_float32(values)
     n = values.shape[0]
     mean = jnp.mean(values, axis=0)
-    centred = values - mean
+    spread = jnp.ptp(values, axis=0)
+    unit = jnp.where(spread > 0, spread, 1.0)  # of each column, whose squares may leave the range of float32
+    centred = (values - mean) / unit
     variance = jnp.mean(centred**2, axis=0)
-    alive = (jnp.ptp(values, axis=0) > 0) & (variance > (jnp.finfo(values.dtype).eps * jnp.abs(mean)) ** 2)
-    unit = centred / jnp.sqrt(jnp.where(alive, variance, 1.0))
-    k_squared = _skewness_score(jnp.mean(unit**3, axis=0), n) ** 2 + _kurtosis_score(jnp.mean(unit**4, axis=0), n) ** 2
+    alive = (spread > 0) & (variance > (jnp.finfo(values.dtype).eps * jnp.abs(mean) / unit) ** 2)
+    score = centred / jnp.sqrt(jnp.where(alive, variance, 1.0))
+    k_squared = _skewness_score(jnp.mean(score**3, axis=0), n) ** 2 + _kurtosis_score(jnp.mean(score**4, axis=0), n) ** 2
     return jnp.where(alive, jnp.exp(-k_squared / 2), jnp.nan)
 
 

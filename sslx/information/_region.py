@@ -14,7 +14,7 @@ from jax.scipy.stats import norm
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, PyTree
 
-from sslx.checks import check_floating, check_range
+from sslx.checks import check_floating, check_positive
 from sslx.linalg import safe_norm, safe_sqrt
 from sslx.moments import at_least_float32
 from sslx.typing import Scalar
@@ -57,13 +57,14 @@ def region_exit_bound(pre_activations: PreActivations, x: Float[Array, "..."], s
 
     Raises:
         TypeError: x is not floating-point.
-        ValueError: sigma < 0.
+        ValueError: unless sigma > 0.
 
     Reference: the region is that of Shwartz-Ziv et al., 2023, arXiv 2303.00633; the bound is Boole's inequality over its faces.
     """
-    check_range("sigma", sigma)
+    check_positive("sigma", sigma)
     distance = _face_distances(pre_activations, x)
-    return jnp.minimum(1.0, jnp.sum(norm.cdf(-distance / sigma)))
+    flat = jnp.isinf(distance)
+    return jnp.minimum(1.0, jnp.sum(jnp.where(flat, 0.0, norm.cdf(-jnp.where(flat, 1.0, distance) / sigma))))
 
 
 def _ravel(pre_activations: PreActivations, x: Array) -> Float[Array, " H"]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import lax
 
-from sslx.checks import check_count, check_pair, check_positive, check_range
+from sslx.checks import check_count, check_pair, check_positive
 from sslx.entropy import logdet_entropy, median_squared_distance, pairwise_entropy_isotropic
 from sslx.losses._regression import cosine, euclidean
 from sslx.moments import global_count
@@ -59,7 +59,6 @@ def vicreg_logdet(
     Reference: Shwartz-Ziv et al., "An Information-Theoretic Perspective on VICReg", 2023, arXiv 2303.00633; the weights are this library's.
     """
     invariance, _ = euclidean(z_a, z_b, stop_gradient="none", axis_name=axis_name)
-    check_range("beta", beta)
     entropy = logdet_entropy(z_a, beta=beta, axis_name=axis_name) + logdet_entropy(z_b, beta=beta, axis_name=axis_name)
     return _combine(invariance, entropy / (2 * z_a.shape[1]), sim_coeff, entropy_coeff)
 
@@ -143,7 +142,6 @@ def byol_logdet(
     """
     check_pair("p", p, "z_online", z_online)
     invariance, _ = cosine(p, z, axis_name=axis_name)
-    check_range("beta", beta)
     entropy = logdet_entropy(z_online, beta=beta, axis_name=axis_name)
     return _combine(invariance, entropy / z_online.shape[1], sim_coeff, entropy_coeff)
 

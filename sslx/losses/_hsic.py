@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from sslx.checks import check_floating, check_integer, check_positive, check_views
 from sslx.collectives import pmean_if
-from sslx.linalg import safe_norm
+from sslx.linalg import product, safe_norm
 from sslx.moments import at_least_float32
 from sslx.typing import AnyArray, AxisName, Number, Scalar, Views
 
@@ -145,5 +145,5 @@ def _check_features(name: str, features: RandomFeatures, width: int) -> None:
 
 def _evaluate(z: Views, features: RandomFeatures) -> Float[Array, "V N R"]:
     frequencies, phases = (at_least_float32(x) for x in features)
-    angle = jnp.matmul(at_least_float32(z), frequencies.T, precision=lax.Precision.HIGHEST) + phases
+    angle = product(at_least_float32(z), frequencies.T) + phases
     return jnp.sqrt(2 / len(phases)) * jnp.cos(angle)

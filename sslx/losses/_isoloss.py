@@ -7,7 +7,7 @@ from jax import Array, lax
 
 from sslx.checks import check_pair, check_square
 from sslx.collectives import pmean_if
-from sslx.linalg import safe_reciprocal_norm
+from sslx.linalg import product, safe_reciprocal_norm
 from sslx.moments import at_least_float32
 from sslx.typing import AxisName, Embedding, Matrix, Scalar
 
@@ -97,4 +97,4 @@ def _prepare(z: Embedding, z_target: Embedding, predictor: Matrix) -> tuple[Arra
     check_square("predictor", predictor, z.shape[1])
     z = at_least_float32(z)
     w_p = lax.stop_gradient(at_least_float32(predictor))
-    return z, lax.stop_gradient(at_least_float32(z_target)), jnp.matmul(z, w_p, precision=lax.Precision.HIGHEST)
+    return z, lax.stop_gradient(at_least_float32(z_target)), product(z, w_p)

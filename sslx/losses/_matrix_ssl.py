@@ -3,10 +3,9 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax import lax
 
 from sslx.checks import check_integer, check_pair, check_range
-from sslx.linalg import log1p_series_trace
+from sslx.linalg import log1p_series_trace, product
 from sslx.moments import centre, second_moment
 from sslx.typing import AxisName, Embedding, Matrix, Number, Scalar
 
@@ -58,11 +57,11 @@ def matrix_ssl(
     check_integer("order", order)
     check_range("mu", mu)
     a, b = centre(z_a, axis_name=axis_name), centre(z_b, axis_name=axis_name)
-    excess = (mu - 1) * jnp.eye(z_a.shape[1], dtype=a.dtype)
+    eye = jnp.eye(z_a.shape[1], dtype=a.dtype)
     cov_ab, cov_aa, cov_bb = (second_moment(x, y, axis_name=axis_name) for x, y in ((a, b), (a, a), (b, b)))
     terms = MatrixSslTerms(
-        correlation=-lam * log1p_series_trace(cov_ab + excess, order),
-        covariance=-jnp.sum((cov_aa + mu * jnp.eye(z_a.shape[1], dtype=a.dtype)) * _log1p_series(cov_bb + excess, order)),
+        correlation=-lam * log1p_series_trace(cov_ab + (mu - 1) * eye, order),
+        covariance=-jnp.sum((cov_aa + mu * eye) * _log1p_series(cov_bb + (mu - 1) * eye, order)),
     )
     return terms.correlation + gamma * terms.covariance, terms
 
@@ -72,5 +71,5 @@ def _log1p_series(a: Matrix, order: int) -> Matrix:
     eye = jnp.eye(len(a), dtype=a.dtype)
     total = (-1) ** (order + 1) / order * eye
     for k in range(order - 1, 0, -1):
-        total = (-1) ** (k + 1) / k * eye + jnp.matmul(a, total, precision=lax.Precision.HIGHEST)
-    return jnp.matmul(a, total, precision=lax.Precision.HIGHEST)
+        total = (-1) ** (k + 1) / k * eye + product(a, total)
+    return product(a, total)

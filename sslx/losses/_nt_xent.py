@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
 from sslx.checks import check_count, check_pair, check_positive
 from sslx.collectives import all_gather_if, map_rows, pmean_if, row_indices
-from sslx.linalg import l2_normalise
+from sslx.linalg import l2_normalise, product
 from sslx.moments import at_least_float32, global_count, row_gram
 from sslx.typing import AxisName, Embedding, Number, Scalar
 
@@ -68,7 +68,7 @@ def _spread_of_two(a: Array, b: Array, temperature: Number) -> Array:
     def same(z: Array) -> Array:
         return jax.nn.logsumexp(jnp.where(itself, -jnp.inf, row_gram(z) / temperature), axis=1)
 
-    across = jnp.matmul(a, b.T, precision=lax.Precision.HIGHEST) / temperature
+    across = product(a, b.T) / temperature
     return jnp.concatenate([jnp.logaddexp(same(z), jax.nn.logsumexp(across, axis=axis)) for z, axis in ((a, 1), (b, 0))])
 
 
@@ -78,7 +78,7 @@ def _spread_in_rows(a: Array, b: Array, temperature: Number, chunk: int | None, 
     others = jnp.concatenate([all_gather_if(view, axis_name) for view in (a, b)])
 
     def spread_of(anchor: Array, row: Array) -> Array:
-        cosines = jnp.matmul(anchor, others.T, precision=lax.Precision.HIGHEST)
+        cosines = product(anchor, others.T)
         is_self = row[..., None] == jnp.arange(cosines.shape[-1])
         return jax.nn.logsumexp(jnp.where(is_self, -jnp.inf, cosines / temperature), axis=-1)
 

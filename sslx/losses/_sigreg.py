@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from sslx.checks import check_integer, check_matrix, check_positive, check_range, check_views
 from sslx.collectives import pmean_if
-from sslx.linalg import l2_normalise
+from sslx.linalg import l2_normalise, product
 from sslx.moments import at_least_float32, global_count
 from sslx.typing import AnyArray, AxisName, Embedding, Number, Scalar, Views
 
@@ -64,11 +64,11 @@ def sigreg(
     check_positive("t_max", t_max)
     if directions.shape[1] != z.shape[1]:
         raise ValueError(f"directions must have shape [S, {z.shape[1]}], got {directions.shape}; draw them as wide as z")
-    u = jnp.matmul(at_least_float32(z), at_least_float32(directions).T, precision=lax.Precision.HIGHEST)
+    u = product(at_least_float32(z), at_least_float32(directions).T)
     t, weight = _quadrature(knots, t_max, u.dtype)
     real, imaginary = pmean_if(_waves(u, t), axis_name)
     distance = (real - jnp.exp(-(t**2) / 2)[:, None]) ** 2 + imaginary**2
-    loss = global_count(z, axis_name) * jnp.mean(weight @ distance)
+    loss = global_count(z, axis_name) * jnp.mean(product(weight, distance))
     return loss, SigregTerms(loss)
 
 

@@ -3,11 +3,11 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
 from sslx.checks import check_count, check_pair, check_positive
 from sslx.collectives import all_gather_if, map_rows, pmean_if, row_indices
-from sslx.linalg import safe_reciprocal_norm
+from sslx.linalg import product, safe_reciprocal_norm
 from sslx.moments import at_least_float32, global_count
 from sslx.typing import AxisName, Embedding, Number, Scalar
 
@@ -54,7 +54,7 @@ def spectral_contrastive(
     everywhere = all_gather_if(b, axis_name)
 
     def negatives(row: Array, index: Array) -> Array:
-        square = jnp.matmul(row, everywhere.T, precision=lax.Precision.HIGHEST) ** 2
+        square = product(row, everywhere.T) ** 2
         return jnp.sum(jnp.where(index[..., None] == jnp.arange(count), 0.0, square), axis=-1)
 
     squares = map_rows(negatives, (a, row_indices(a, axis_name)), chunk)

@@ -7,6 +7,7 @@ from jax import Array
 
 from sslx.checks import check_count, check_pair, check_range
 from sslx.collectives import pmean_if
+from sslx.linalg import safe_sqrt
 from sslx.moments import at_least_float32, centre, global_count, square_sums
 from sslx.typing import AxisName, Embedding, Number, Scalar
 
@@ -74,4 +75,4 @@ def vicreg(
 
 def variance_hinge(variances: Array, gamma: Number, eps: Number) -> Scalar:
     """mean_k max(0, gamma - sqrt(variance_k + eps)), []."""
-    return jnp.mean(jnp.maximum(0.0, gamma - jnp.sqrt(variances + eps)))
+    return jnp.mean(jnp.maximum(0.0, gamma - safe_sqrt(variances + eps)))

@@ -180,7 +180,8 @@ def test_blow_up_happens_when_it_should():
         (lambda: dynamics.euclidean_ema_target(rate=np.ones(2)), "rate must be one number"),  # pyright: ignore
         (lambda: dynamics.escape_time(dynamics.cosine(), jnp.ones(2)), "flow has no closed time law"),
         (lambda: dynamics.collapse_threshold(dynamics.cosine()), "flow has no collapse threshold"),
-        (lambda: dynamics.cosine(nodes=1), "nodes must be at least 2, got 1"),
+        (lambda: dynamics.cosine(nodes=1), "nodes must be an integer of at least 2, got 1"),
+        (lambda: dynamics.cosine(nodes=40.5), "nodes must be an integer of at least 2, got 40.5"),  # pyright: ignore
         (lambda: dynamics.directpred(tau=0.0), "tau must be positive, got 0.0"),
         (
             lambda: dynamics.integrate(dynamics.euclidean(), np.asarray([1.0, -0.5]), jnp.ones(2)),

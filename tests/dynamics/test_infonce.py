@@ -29,6 +29,12 @@ def test_one_layer_velocity_is_the_gradient_of_the_loss():
     np.testing.assert_allclose(-np.diagonal(U.T @ gradient @ V), velocity, rtol=1e-9)
 
 
+def test_the_matrix_keeps_its_digits_far_from_the_origin():
+    far = [np.float32(x + 1e3) for x in (X_A, X_B)]
+    wanted = MATRIX(*(x.astype(float) for x in far), np.eye(4))
+    np.testing.assert_allclose(MATRIX(*far, np.float32(np.eye(4))), wanted, atol=1e-5 * np.max(np.abs(wanted)))
+
+
 @jax.jit
 def two_layer_velocity(rotation):
     """-U_2^T (dL/dW_2) U_1 and -U_1^T (dL/dW_1) V for W_1 = U_1 S_1 V^T, W_2 = U_2 S_2 (rotation U_1)^T."""

@@ -122,6 +122,15 @@ def test_half_precision_inputs():
     np.testing.assert_allclose(product, w @ w.T @ np.ones(4) / 0.25, rtol=0.02, atol=0.02)
 
 
+@pytest.mark.parametrize("scale", [1e3, 1e-5])
+def test_products_of_half_precision_inputs_are_those_of_float32(scale):
+    """Their entries, 3e6 and 3e-10, are not numbers of float16."""
+    w, x = jnp.full((2, 3), scale, jnp.float32), jnp.ones((4, 3), jnp.float32)
+    for product, v in ((geometry.fisher_input_operator, jnp.ones(3)), (geometry.fisher_output_operator, jnp.ones(2))):
+        half, full = (product(lambda x: w @ x, x.astype(dtype), 1.0)(v) for dtype in (jnp.float16, jnp.float32))
+        np.testing.assert_array_equal(half, full)
+
+
 def test_products_are_defined_for_the_parameters_of_a_resnet18():
     """Traced, not run: 11 million parameters, of which no matrix could be held."""
     model, x = encoder("resnet18"), jax.ShapeDtypeStruct((2, 32, 32, 3), jnp.float32)

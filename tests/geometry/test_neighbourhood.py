@@ -133,5 +133,9 @@ def test_bad_input(without_typing_hook):
         geometry.uniformity(jnp.ones((4, 3)), batch_size=0)
     with pytest.raises(ValueError, match=r"z must have at least 2 columns, got shape \(5, 1\)"):
         geometry.self_cluster(jnp.ones((5, 1)))
-    with pytest.raises(ValueError, match="pairs must be at least 2, got 1"):
+    with pytest.raises(ValueError, match="pairs must be an integer of at least 2, got 1"):
         geometry.uniformity_sampled(jax.random.key(0), jnp.ones((5, 2)), pairs=1)
+    with pytest.raises(ValueError, match=r"pairs must be an integer of at least 2, got 2\.5"):
+        geometry.uniformity_sampled(jax.random.key(0), jnp.ones((5, 2)), pairs=2.5)  # pyright: ignore
+    with pytest.raises(ValueError, match="alpha must be above 0, got -1"):
+        geometry.alignment(jnp.ones((4, 3)), jnp.ones((4, 3)), alpha=-1)

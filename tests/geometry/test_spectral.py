@@ -171,5 +171,7 @@ def test_bad_input(without_typing_hook):
         geometry.alpha_req(jnp.ones((9, 4)))
     with pytest.raises(ValueError, match=r"z must have at least first \+ 3 = 6 rows for a fit, got 5; pass a smaller first"):
         geometry.alpha_req(jnp.ones((5, 9)))
+    with pytest.raises(ValueError, match=r"first must be an integer of at least 0, got 2\.5"):
+        geometry.alpha_req(jnp.ones((9, 9)), first=2.5)  # pyright: ignore
     with pytest.raises(TypeError, match="z must be floating-point, got dtype int"):
         geometry.nesum(jnp.ones((9, 4), int))

@@ -137,7 +137,10 @@ def test_bad_input(without_typing_hook):
     key = jax.random.key(0)
     with pytest.raises(TypeError, match="like must be floating-point, got dtype int"):
         geometry.lanczos_spectrum(lambda v: v, key, {"w": np.ones(3), "b": np.ones(2, int)})
-    with pytest.raises(ValueError, match="probes must be at least 2, got 1; a standard error needs two"):
+    with pytest.raises(ValueError, match="probes must be an integer of at least 2, got 1"):
         geometry.hutchinson_participation(lambda v: v, key, jnp.zeros(3), probes=1)
+    for name in ("probes", "steps", "top"):
+        with pytest.raises(ValueError, match=f"{name} must be an integer of at least ., got 2.5"):
+            geometry.lanczos_spectrum(lambda v: v, key, jnp.zeros(3), **{name: 2.5})
     with pytest.raises(ValueError, match=r"top must lie in 1..steps, got 4 with steps 3"):
         geometry.lanczos_spectrum(lambda v: v, key, jnp.zeros(3), top=4)

@@ -75,5 +75,7 @@ def test_bad_input_is_named():
         gaussian_kl(mean, 1.0, mean, jnp.ones(3))
     with pytest.raises(ValueError, match=r"vectors \[K\] of one width, got \(3,\) and \(2,\)"):
         chernoff(mean, 1.0, jnp.ones(2), 1.0)
+    with pytest.raises(ValueError, match=r"vectors \[K\] of one width, got \(0,\) and \(0,\); K is at least 1"):
+        gaussian_kl(mean[:0], 1.0, mean[:0], 1.0)
     with pytest.raises(TypeError, match="mean_q must be floating-point"):
         gaussian_kl(mean, 1.0, jnp.ones(3, jnp.int32), 1.0)

@@ -182,6 +182,12 @@ def test_bad_input_is_named():
         generalization_surrogate(a, b, z, y % 2, pair_labels=y_pairs, num_classes=2)
     with pytest.raises(ValueError, match=r"labels must be classes in \[0, 2\), got -1 to 1"):
         generalization_surrogate(a, b, z, y - 1)
+    with pytest.raises(TypeError, match=r"labels must be an array of classes \[N\] or targets \[N, r\], got list"):
+        generalization_surrogate(a, b, z, y.tolist())
+    with pytest.raises(ValueError, match=r"labels and pair_labels must be as wide, got \(15, 2\) and \(20, 5\)"):
+        generalization_surrogate(a, b, z, jnp.ones((15, 2)), pair_labels=jnp.ones((20, 5)))
+    with pytest.raises(ValueError, match=r"z and y must have one row per sample, got \(15, .\) and \(4, 1\)"):
+        projection_residual(z, jnp.ones((4, 1)))
     with pytest.raises(ValueError, match="num_classes must be given"):
         surrogate(a, b, z, y)
     with pytest.raises(ValueError, match=r"distances must have shape \[N, d\]"):

@@ -191,6 +191,13 @@ def test_exit_bound_is_exact_for_one_face_and_sums_over_faces():
     np.testing.assert_allclose(both, exact.sum(), rtol=1e-12)
 
 
+def test_exit_bound_has_a_derivative_in_sigma_beside_a_unit_without_a_face():
+    def bound(sigma):
+        return region_exit_bound(lambda x: jnp.stack([x[0], 0 * x[1] + 1]), jnp.ones(2), sigma)
+
+    np.testing.assert_allclose(jax.grad(bound)(0.5), scipy.stats.norm.pdf(2) * 4, rtol=1e-6)
+
+
 def test_exit_bound_holds_for_a_network(network):
     _, pre_activations, x = network
 

@@ -232,9 +232,10 @@ def test_a_component_of_weight_zero_is_not_there():
     np.testing.assert_allclose(terms.gaussian, reference.gaussian_entropy(reference.moment_matched(means, covs, weights)), rtol=1e-12)
 
 
-def test_nan_input_gives_nan():
+def test_nan_input_gives_nan_and_so_do_weights_that_are_none():
     means, covs, weights = random_mixture(17)
-    assert np.isnan(entropy(means, covs, np.nan * weights)).all()
+    for unusable in (np.nan * weights, 0 * weights, weights - [1, 0, 0, 0, 0, 0]):
+        assert np.isnan(entropy(means, covs, unusable)).all()
     covs[0, 0, 0] = np.nan
     assert jnp.isnan(entropy(means, covs).kl)
 
@@ -257,5 +258,7 @@ def test_bad_input_is_named():
         mixture_entropy_bounds(means, jnp.eye(3))
     with pytest.raises(ValueError, match=r"weights must have shape \[N\] = \(4,\), got \(3,\)"):
         pairwise_entropy(means, 1.0, weights=jnp.ones(3))
+    with pytest.raises(TypeError, match="weights must be a floating-point array, got list"):
+        pairwise_entropy(means, 1.0, weights=[1.0, 1.0, 1.0, 1.0])  # pyright: ignore
     with pytest.raises(ValueError, match="distance must be one of 'kl'"):
         pairwise_entropy(means, 1.0, distance="euclid")

@@ -121,5 +121,11 @@ def test_bad_input_is_named():
         mutual_information_bound(z, z, 1.0, jnp.ones(7))
     with pytest.raises(ValueError, match="form must be one of 'trace', 'logdet', got 'det'"):
         invariance_term(z, z, 1.0, 1.0, form="det")
+    with pytest.raises(TypeError, match="mu_b must be a floating-point array, got list"):
+        invariance_term(z[0], [1.0, 1.0, 1.0], 1.0, 1.0)  # pyright: ignore
+    with pytest.raises(ValueError, match=r"mu_a must have shape \[N, d\], got \(3,\)"):
+        invariance_term(z[0], z, 1.0, 1.0)
+    with pytest.raises(ValueError, match="cov_b must be at least 0, got -1"):
+        invariance_term(z[0], z[0], 1.0, -1.0)
     with pytest.raises(TypeError, match="z_a must be floating-point"):
         infonce_bound(jnp.ones((4, 3), jnp.int64), z)

@@ -29,6 +29,12 @@ def test_float32_is_close_to_float64():
     np.testing.assert_allclose(low, scipy.stats.normaltest(values.astype(np.float64)).pvalue, rtol=1e-4)
 
 
+def test_any_scale_in_float32():
+    values = np.random.default_rng(0).standard_normal((512, 1)).astype(np.float32) * np.float32([1.0, 1e19, 1e-20, 1e30])
+    p = omnibus(jnp.asarray(values))
+    np.testing.assert_allclose(p, np.full(4, p[0]), rtol=1e-4)
+
+
 def test_a_unit_that_does_not_vary_is_nan():
     values = np.random.default_rng(1).standard_normal((100, 4))
     values[:, 1], values[:, 2] = 0.0, 0.3
@@ -66,6 +72,12 @@ def test_small_noise_leaves_a_relu_network_gaussian_and_large_noise_does_not():
 @pytest.mark.usefixtures("without_typing_hook")
 def test_bad_input_is_named():
     with pytest.raises(ValueError, match=r"samples >= 20, got \(19, 2\)"):
+        normaltest(jnp.ones((19, 2)))
+    with pytest.raises(ValueError, match="samples must be an integer of at least 20, got 19"):
         normality_pvalues(jax.random.key(0), lambda v: v, jnp.ones((1, 2)), 1.0, samples=19)
+    with pytest.raises(ValueError, match="sigma must be above 0, got -1"):
+        normality_pvalues(jax.random.key(0), lambda v: v, jnp.ones((1, 2)), -1.0)
+    with pytest.raises(ValueError, match=r"sigma must be one number, got shape \(2,\)"):
+        normality_pvalues(jax.random.key(0), lambda v: v, jnp.ones((1, 2)), jnp.ones(2))
     with pytest.raises(TypeError, match="x must be floating-point, got dtype int64"):
         normality_pvalues(jax.random.key(0), lambda v: v, jnp.ones((1, 2), jnp.int64), 1.0)

@@ -62,12 +62,23 @@ def test_wide_embeddings_in_float32(name, scale, spread):
     size = max(abs(wanted), sum(map(abs, wanted_terms)))
     assert abs(value - wanted) <= 1e-5 * size
     assert all(abs(term - other) <= 1e-5 * size for term, other in zip(terms, wanted_terms, strict=True))
+    assert all(term >= 0 for term in terms)
     assert np.all(np.isfinite(gradient))
 
 
 def test_barlow_twins_is_zero_for_equal_decorrelated_views_and_d_for_collapsed_ones():
     assert losses.barlow_twins(HADAMARD, HADAMARD, eps=0)[0] == pytest.approx(0, abs=1e-15)
     assert losses.barlow_twins(EQUAL, EQUAL)[0] == pytest.approx(3)
+
+
+def test_a_constant_feature_without_eps_is_finite():
+    """barlow_twins counts it as uncorrelated with everything, itself too."""
+    dead = A.at[:, 1].set(2.0)
+    for loss in (losses.barlow_twins, losses.vicreg):
+        value, gradient = jax.value_and_grad(lambda a, loss=loss: loss(a, a, eps=0.0)[0])(dead)
+        assert np.isfinite(value)
+        assert np.isfinite(gradient).all()
+    assert losses.barlow_twins(dead, dead, eps=0.0)[1].on_diagonal == pytest.approx(1)
 
 
 @pytest.mark.parametrize("temperature", [0.1, 0.5, 2.0])
