@@ -67,7 +67,7 @@ def pretrain(config: Config, *, out: str | Path | None = None, resume: bool = Fa
     clock = time.perf_counter()
     check_config(config)
     run = on_first(folders.open_existing)(out, config) if resume else None
-    if run and (summary := on_first(run.read_summary)()):
+    if run and (summary := on_first(run.read_summary)()) and on_first(run.report.exists)():
         return {**summary, "run": str(run.path)}
     parts = read_data(config, watch)
     run = run or on_first(folders.create)(out, config)
@@ -115,9 +115,9 @@ def score(
     summaries, raw = [], raw_scores(parts.dataset)
     for config, run, first, state in zip(configs, runs, firsts, states, strict=True):
         summary = {**summarise(config, parts, run, first, state, raw), "speed": speed, "seconds": round(time.perf_counter() - clock, 1)}
+        folders.write_json(run.summary, summary)  # before anything is drawn, which could fail
         with folders.replacing(run.report) as temporary:
             temporary.write_text(render(summary, *report_material(config, parts, run, state)))
-        folders.write_json(run.summary, summary)
         summaries.append(summary)
     return summaries
 

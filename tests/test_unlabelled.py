@@ -14,7 +14,7 @@ from sslx.assemble import assemble
 from sslx.checkpoint import Checkpoints
 from sslx.config import ConfigError
 from sslx.feed import training_data
-from sslx.folder import read_lines
+from sslx.folder import RunFolder, read_lines
 from sslx.presets import PRESETS, preset
 
 EMBEDDING = {"rankme", "efficiency"}
@@ -53,6 +53,22 @@ def finished(several, tiny):
     out = several[0] / "seed0"
     (out / "summary.json").unlink()
     return out, run.pretrain(tiny, out=out, resume=True)
+
+
+def test_a_report_that_fails_costs_no_scores_and_is_drawn_on_resuming(several, tiny, monkeypatch):
+    def fail(*_):
+        raise ArithmeticError("a figure")
+
+    out, config = several[0] / "seed1", dataclasses.replace(tiny, seed=1)
+    for name in ("summary.json", "report.html"):
+        (out / name).unlink()
+    monkeypatch.setattr(run, "render", fail)
+    with pytest.raises(ArithmeticError):
+        run.pretrain(config, out=out, resume=True)
+    assert RunFolder(out).read_summary()
+    monkeypatch.setattr(run, "render", lambda *_: "a report")
+    run.pretrain(config, out=out, resume=True)
+    assert (out / "report.html").read_text() == "a report"
 
 
 def test_all_that_is_not_held_out_for_testing_is_trained_on(tiny):
