@@ -11,7 +11,7 @@ class Watcher:
     """A context whose `watch` method is handed to `sslx.pretrain`."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self.console = Console(stderr=True, highlight=False, quiet=quiet)
+        self.console = Console(stderr=True, highlight=False, markup=False, emoji=False, quiet=quiet)
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeRemainingColumn())
         self.bar = Progress(*columns, console=self.console, disable=quiet or not self.console.is_terminal)
         self.task = self.bar.add_task("training", total=None)
