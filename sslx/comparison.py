@@ -1,6 +1,7 @@
 """Runs side by side: the settings in which they differ, and what came out, over seeds where there are several."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -56,9 +57,15 @@ def compare(paths: Sequence[str | Path], *, out: str | Path | None = None) -> di
 
 def runs_in(path: Path) -> list[RunFolder]:
     """The runs at and under `path`, those by a link after the others."""
-    found = [RunFolder(config.parent) for pattern in PLACES for config in sorted(path.glob(pattern))]
-    if not found:
-        raise no_run(path)
+    try:
+        found = [RunFolder(config.parent) for pattern in PLACES for config in sorted(path.glob(pattern))]
+        if not found:
+            os.listdir(path)  # says why, where glob is silent
+            raise no_run(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise no_run(path) from None
+    except OSError as error:
+        raise FolderError(f"{path} cannot be read ({error.strerror}); change its permissions or name other folders") from None
     real = path.resolve()
     return sorted(found, key=lambda run: run.path.resolve() != real / run.path.relative_to(path))
 
