@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sslx import plotting
-from sslx.config import Config
+from sslx.config import WITHOUT_EFFECT, Config
 from sslx.console import ACCURACIES
 from sslx.folder import FolderError, RunFolder, jsonable, no_run, read_lines, write_figure
 from sslx.presets import PRESETS
 from sslx.seeds import AVERAGED, spread
 
 PLACES = ("config.json", "*/config.json", "*/*/config.json")  # a run, several seeds or runs, folders of such
-NOT_COMPARED = ("seed", "data_dir", "hyper")
+NOT_COMPARED = ("seed", "hyper", *WITHOUT_EFFECT)
 LENGTH = ("steps", "epochs")  # a run has one of them
 SCORES = {**ACCURACIES, "online_accuracy": "online probe", "rankme": "RankMe", "efficiency": "efficiency"}
 DIGITS = {"rankme": 1, "efficiency": 3}

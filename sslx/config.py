@@ -15,6 +15,7 @@ from sslx.train import OPTIMIZERS, optimizer, warmup_cosine
 
 FEEDS = ("auto", "resident", "host", "stream")
 PRECISIONS = ("auto", "float32", "bfloat16")
+WITHOUT_EFFECT = ("data_dir", "feed", "checkpoint_every")  # on the network at the end
 
 
 class ConfigError(ValueError):

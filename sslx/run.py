@@ -49,7 +49,8 @@ def pretrain(config: Config, *, out: str | Path | None = None, resume: bool = Fa
     Args:
         config: the settings, as `sslx.presets.preset("digits-isoloss", steps=200)` makes them.
         out: the run folder, new or empty; by default a fresh one under runs/.
-        resume: go on from the last checkpoint of the run in `out`, which has to have the same settings; of a finished one read the summary.
+        resume: go on from the last checkpoint of the run in `out`, which has to have the same settings but for data_dir, feed and
+            checkpoint_every; of a finished one read the summary.
         watch: called with a kind ("data", "start", "log", "validation", "checkpoint" or "evaluate") and a record as the run goes on;
             the record of a checkpoint is {"step", "state"}, and there is one for step 0.
 

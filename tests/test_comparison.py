@@ -33,7 +33,7 @@ def finished(tmp_path):
 
 def test_runs_that_differ_in_the_seed_are_one_row(finished, tmp_path):
     runs = [finished(f"all/seeds/seed{seed}", knn, seed=seed, rankme=seed) for seed, knn in ((2, 0.5), (10, 0.8))]
-    single = finished("all/single", 0.6, seed=1, data_dir="elsewhere")
+    single = finished("all/single", 0.6, seed=1, data_dir="elsewhere", feed="host", checkpoint_every=9)
     other = finished("all/zz", 0.4, learning_rate=0.5)
     rows = comparison.compare([tmp_path / "all"])["rows"]
     assert [row["runs"] for row in rows] == [[single, *runs], [other]]
