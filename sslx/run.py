@@ -222,8 +222,9 @@ def load(run: str | Path) -> tuple[Callable[..., Array], dict[str, Any]]:
     """The frozen encoder of a run folder.
 
     Returns:
-        `(apply, variables)`: `apply(variables, images [N, H, W, C] as uint8 or in [0, 1]) -> features [N, d]`, jitted; ValueError for
-        images of another shape than the encoder takes.
+        `(apply, variables)`: `apply(variables, images [N >= 0, H, W, C]) -> features [N, d]`, jitted, for images of whole numbers from 0 to
+        255, whatever their type (divide those of 16 bits by 65535), or floating point in [0, 1]; ValueError for images of another shape
+        than the encoder takes, TypeError for a list.
 
     Raises:
         FolderError: the folder holds no run, or a run without a checkpoint.
