@@ -21,7 +21,6 @@ import sslx
 from sslx import data, evaluate, folder as folders
 from sslx.assemble import Inputs, Parts, assemble, frozen_encoder, frozen_projector, initial_state, inputs_of, variables_of
 from sslx.augment import RECIPES, make_views
-from sslx.baseline import raw_scores
 from sslx.checkpoint import Checkpoints
 from sslx.config import Config, check_config
 from sslx.data import DataError, Dataset
@@ -65,12 +64,17 @@ def pretrain(config: Config, *, out: str | Path | None = None, resume: bool = Fa
         OutOfMemory: the device has not enough memory; the message says what would fit.
         ProcessError: another process could not read the data.
     """
-    clock = time.perf_counter()
     check_config(config)
+    return train_one(config, partial(read_data, config, watch), out=out, resume=resume, watch=watch)
+
+
+def train_one(config: Config, read: Callable[[], Parts], *, out: str | Path | None, resume: bool, watch: Watch) -> dict[str, Any]:
+    """`pretrain` with the parts that `read` gives where something is left to train."""
+    clock = time.perf_counter()
     run = on_first(folders.open_existing)(out, config) if resume else None
     if run and (summary := on_first(run.read_summary)()) and on_first(run.report.exists)():
         return {**summary, "run": str(run.path)}
-    parts = read_data(config, watch)
+    parts = read()
     run = run or on_first(folders.create)(out, config)
     return train_and_score(parts, [config], [run], watch, clock)[0]
 
@@ -113,9 +117,9 @@ def score(
     clock: float,
 ) -> list[dict[str, Any]]:
     """Summaries of trained runs that began at `clock`; they are written to their folders, with the reports."""
-    summaries, raw = [], raw_scores(parts.dataset)
+    summaries = []
     for config, run, first, state in zip(configs, runs, firsts, states, strict=True):
-        summary = {**summarise(config, parts, run, first, state, raw), "speed": speed, "seconds": round(time.perf_counter() - clock, 1)}
+        summary = {**summarise(config, parts, run, first, state), "speed": speed, "seconds": round(time.perf_counter() - clock, 1)}
         folders.write_json(run.summary, summary)  # before anything is drawn, which could fail
         with folders.replacing(run.report) as temporary:
             temporary.write_text(render(summary, *report_material(config, parts, run, state)))
@@ -123,7 +127,7 @@ def score(
     return summaries
 
 
-def summarise(config: Config, parts: Parts, run: RunFolder, first: TrainState, state: TrainState, raw: dict[str, Any]) -> dict[str, Any]:
+def summarise(config: Config, parts: Parts, run: RunFolder, first: TrainState, state: TrainState) -> dict[str, Any]:
     """What a run is and how good its encoder is, beside the encoder before training and raw pixels."""
     dataset = parts.dataset
     return {
@@ -136,7 +140,7 @@ def summarise(config: Config, parts: Parts, run: RunFolder, first: TrainState, s
         **score_encoder(config, dataset, state),
         "baselines": {
             "random": evaluate.evaluate(*encode(config, dataset, first), dataset) if dataset.classes else {},
-            "raw": raw,
+            "raw": parts.raw(),
         },
         **provenance(),
     }
