@@ -34,6 +34,7 @@ from sslx.report import render
 from sslx.train import TrainState, probe_accuracy
 
 NO_LABELS = "there are no labels: no accuracy is measured, only RankMe and efficiency of the embedding"
+Features = tuple[np.ndarray, np.ndarray]  # of the training and the test images
 
 
 def silent(kind: str, record: dict[str, Any]) -> None:
@@ -119,15 +120,20 @@ def score(
     """Summaries of trained runs that began at `clock`; they are written to their folders, with the reports."""
     summaries = []
     for config, run, first, state in zip(configs, runs, firsts, states, strict=True):
-        summary = {**summarise(config, parts, run, first, state), "speed": speed, "seconds": round(time.perf_counter() - clock, 1)}
+        features = encode(config, parts.dataset, state)
+        summary = {
+            **summarise(config, parts, run, first, state, features),
+            "speed": speed,
+            "seconds": round(time.perf_counter() - clock, 1),
+        }
         folders.write_json(run.summary, summary)  # before anything is drawn, which could fail
         with folders.replacing(run.report) as temporary:
-            temporary.write_text(render(summary, *report_material(config, parts, run, state)))
+            temporary.write_text(render(summary, *report_material(config, parts, run, state, features[1])))
         summaries.append(summary)
     return summaries
 
 
-def summarise(config: Config, parts: Parts, run: RunFolder, first: TrainState, state: TrainState) -> dict[str, Any]:
+def summarise(config: Config, parts: Parts, run: RunFolder, first: TrainState, state: TrainState, features: Features) -> dict[str, Any]:
     """What a run is and how good its encoder is, beside the encoder before training and raw pixels."""
     dataset = parts.dataset
     return {
@@ -137,7 +143,7 @@ def summarise(config: Config, parts: Parts, run: RunFolder, first: TrainState, s
         "dataset": config.dataset,
         "seed": config.seed,
         "steps": parts.steps,
-        **score_encoder(config, dataset, state),
+        **score_encoder(config, dataset, state, features),
         "baselines": {
             "random": evaluate.evaluate(*encode(config, dataset, first), dataset) if dataset.classes else {},
             "raw": parts.raw(),
@@ -146,8 +152,8 @@ def summarise(config: Config, parts: Parts, run: RunFolder, first: TrainState, s
     }
 
 
-def report_material(config: Config, parts: Parts, run: RunFolder, state: TrainState) -> tuple[Any, ...]:
-    """What the report draws: records, view examples, and features of the test images."""
+def report_material(config: Config, parts: Parts, run: RunFolder, state: TrainState, test_features: np.ndarray) -> tuple[Any, ...]:
+    """What the report draws: records, view examples, and the features of the test images."""
     dataset = parts.dataset
     sample = unit_interval(dataset.train_images[:12])
     views = jax.jit(partial(make_views, views=RECIPES[config.views]))(state.key, sample, jnp.arange(len(sample)))
@@ -155,23 +161,23 @@ def report_material(config: Config, parts: Parts, run: RunFolder, state: TrainSt
         folders.read_lines(run.metrics),
         folders.read_lines(run.validation),
         np.concatenate([sample[None], views]),
-        evaluate.extract(frozen_encoder(config.model), variables_of(state), dataset.test_images),
+        test_features,
         dataset.test_labels,
         dataset.classes,
     )
 
 
-def score_encoder(config: Config, dataset: Dataset, state: TrainState) -> dict[str, Any]:
+def score_encoder(config: Config, dataset: Dataset, state: TrainState, features: Features) -> dict[str, Any]:
     """The accuracies of the trained encoder and its online probe where there are labels, and RankMe and efficiency of the embedding of
     the training images."""
-    arrays = encode(config, dataset, state)
-    z = evaluate.extract(frozen_projector(config, inputs_of(dataset)), variables_of(state, "projector"), arrays[0][:SPECTRUM_IMAGES])
-    online = {"online_accuracy": probe_accuracy(state.probe, arrays[1], dataset.test_labels)} if state.probe else {}
-    accuracies = evaluate.evaluate(*arrays, dataset) if dataset.classes else {}
+    train, test = features
+    z = evaluate.extract(frozen_projector(config, inputs_of(dataset)), variables_of(state, "projector"), train[:SPECTRUM_IMAGES])
+    online = {"online_accuracy": probe_accuracy(state.probe, test, dataset.test_labels)} if state.probe else {}
+    accuracies = evaluate.evaluate(train, test, dataset) if dataset.classes else {}
     return {**accuracies, **online, **evaluate.embedding_scores(z)}
 
 
-def encode(config: Config, dataset: Dataset, state: TrainState) -> tuple[np.ndarray, np.ndarray]:
+def encode(config: Config, dataset: Dataset, state: TrainState) -> Features:
     """Features of the training and the test images."""
     apply, variables = frozen_encoder(config.model), variables_of(state)
     return evaluate.extract(apply, variables, dataset.train_images), evaluate.extract(apply, variables, dataset.test_images)
