@@ -14,6 +14,7 @@ from jax import Array
 
 from sslx import data, evaluate, parallel
 from sslx.augment import COLOURED, RECIPES, make_views
+from sslx.baseline import raw_scores
 from sslx.config import Config, ConfigError
 from sslx.data import Dataset
 from sslx.folder import NOT_LOSSES
@@ -36,6 +37,7 @@ class Parts(NamedTuple):
     steps: int
     schedule: optax.Schedule
     optimizer: optax.GradientTransformation
+    raw: Callable[[], dict[str, Any]]  # the scores of raw pixels, found once for all seeds
 
 
 class Inputs(NamedTuple):
@@ -78,6 +80,7 @@ def assemble(config: Config, progress: data.Progress | None = None) -> Parts:
         steps=steps,
         schedule=jax.jit(schedule),
         optimizer=optimizer,
+        raw=cache(partial(raw_scores, dataset)),
     )
 
 

@@ -56,14 +56,12 @@ class Checkpoints:
 
     @contextmanager
     def _refusing(self, what: str, remedy: str) -> Iterator[None]:
-        """One line, and nothing half-written, for whatever a full disk or a damaged file makes orbax and its storage raise."""
+        """One line for whatever a full disk or a damaged file makes orbax and its storage raise."""
         try:
             yield
         except jax.errors.JaxRuntimeError:  # of the device, whose memory is full
             raise
         except Exception as error:
-            for path in self.folder.glob("*.orbax-checkpoint-tmp"):
-                remove(path)
             reason = textwrap.shorten(str(error) or type(error).__name__, 300)
             raise FolderError(f"a checkpoint in {self.folder} cannot be {what} ({reason}); {remedy}") from None
 
@@ -75,7 +73,11 @@ class Checkpoints:
         """
         saved = ocp.args.Composite(state=ocp.args.StandardSave(host(jax.tree.map(bare, stored(state)))), inputs=ocp.args.JsonSave(inputs))
         with self._refusing("written", "make room there and go on with --resume"):
-            self._manager.save(step, args=saved, metrics={"validation": validation})
+            try:
+                self._manager.save(step, args=saved, metrics={"validation": validation})
+            finally:  # nothing half-written stays; who only reads lets a writer's be
+                for path in self.folder.glob("*.orbax-checkpoint-tmp"):
+                    remove(path)
 
     def last(self) -> int | None:
         """Step of the last committed checkpoint, None without one."""

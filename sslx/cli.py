@@ -80,8 +80,11 @@ class Diagnose:
         """Run it."""
         from sslx import diagnosis
 
-        record = diagnosis.diagnose(self.source, out=self.out)
-        console.print_result(record, diagnosis.describe(record), self.json)
+        record = diagnosis.examine(self.source)
+        try:
+            record["figure"] = diagnosis.draw(record, self.out)
+        finally:  # a figure that cannot be drawn does not cost the verdict
+            console.print_result(record, diagnosis.describe(record), self.json)
 
 
 @dataclasses.dataclass(frozen=True)

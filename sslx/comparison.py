@@ -1,19 +1,20 @@
 """Runs side by side: the settings in which they differ, and what came out, over seeds where there are several."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from sslx import plotting
-from sslx.config import Config
+from sslx.config import WITHOUT_EFFECT, Config
 from sslx.console import ACCURACIES
 from sslx.folder import FolderError, RunFolder, jsonable, no_run, read_lines, write_figure
 from sslx.presets import PRESETS
 from sslx.seeds import AVERAGED, spread
 
 PLACES = ("config.json", "*/config.json", "*/*/config.json")  # a run, several seeds or runs, folders of such
-NOT_COMPARED = ("seed", "data_dir", "hyper")
+NOT_COMPARED = ("seed", "hyper", *WITHOUT_EFFECT)
 LENGTH = ("steps", "epochs")  # a run has one of them
 SCORES = {**ACCURACIES, "online_accuracy": "online probe", "rankme": "RankMe", "efficiency": "efficiency"}
 DIGITS = {"rankme": 1, "efficiency": 3}
@@ -56,9 +57,15 @@ def compare(paths: Sequence[str | Path], *, out: str | Path | None = None) -> di
 
 def runs_in(path: Path) -> list[RunFolder]:
     """The runs at and under `path`, those by a link after the others."""
-    found = [RunFolder(config.parent) for pattern in PLACES for config in sorted(path.glob(pattern))]
-    if not found:
-        raise no_run(path)
+    try:
+        found = [RunFolder(config.parent) for pattern in PLACES for config in sorted(path.glob(pattern))]
+        if not found:
+            os.listdir(path)  # says why, where glob is silent
+            raise no_run(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise no_run(path) from None
+    except OSError as error:
+        raise FolderError(f"{path} cannot be read ({error.strerror}); change its permissions or name other folders") from None
     real = path.resolve()
     return sorted(found, key=lambda run: run.path.resolve() != real / run.path.relative_to(path))
 

@@ -2,9 +2,11 @@
 
 import dataclasses
 import math
+import os
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import optax
 
 from sslx import methods
@@ -15,6 +17,7 @@ from sslx.train import OPTIMIZERS, optimizer, warmup_cosine
 
 FEEDS = ("auto", "resident", "host", "stream")
 PRECISIONS = ("auto", "float32", "bfloat16")
+WITHOUT_EFFECT = ("data_dir", "feed", "checkpoint_every")  # on the network at the end
 
 
 class ConfigError(ValueError):
@@ -23,7 +26,7 @@ class ConfigError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """All settings of a run. Give `steps` or `epochs`, not both."""
+    """All settings of a run. Give `steps` or `epochs`, not both; a numpy scalar or a path becomes a plain number or text."""
 
     method: str
     dataset: str = "digits"
@@ -65,7 +68,9 @@ class Config:
     """Steps between checkpoints, each with a validation score; None makes eight of them in a run."""
 
     def __post_init__(self) -> None:
-        """Check every field that can be checked without the data."""
+        """Check every field that can be checked without the data, once it is a value that JSON has."""
+        for name, value in vars(self).items():
+            object.__setattr__(self, name, plain(value))
         for name, table in (
             ("method", methods.METHODS),
             ("model", ENCODERS),
@@ -127,6 +132,20 @@ class Config:
         check_fields(fields)
         projector = fields.get("projector")
         return cls(**{**fields, "projector": tuple(projector) if isinstance(projector, list) else projector})
+
+
+def plain(value: Any) -> Any:
+    """Numpy scalars as numbers and paths as text, also in a mapping or a tuple; anything else as it is."""
+    match value:
+        case np.generic():
+            return value.item()
+        case os.PathLike():
+            return os.fspath(value)
+        case Mapping():
+            return {name: plain(each) for name, each in value.items()}
+        case tuple():
+            return tuple(map(plain, value))
+    return value
 
 
 def check_config(config: Any) -> None:

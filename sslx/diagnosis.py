@@ -1,5 +1,6 @@
 """The diagnosis of a run or of saved features: reads them, asks `sslx.evaluate.diagnose`, draws."""
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from sslx.pixels import unit_interval
 from sslx.run import load_run
 from sslx.train import TrainState
 
+FILES = (".npz", ".npy")
 ARRAYS = ("features", "features_b", "labels")
 IMAGES, BLOCK = 2048, 256
 LOSSES_OVER_THEORY = 4  # both orders of the views, and no half in front of the square
@@ -53,17 +55,39 @@ def diagnose(source: str | Path, *, out: str | Path | None = None) -> dict[str, 
     Raises:
         FolderError, DataError, ConfigError: the source cannot be read or does not fit, or the figure cannot be written.
     """
+    record = examine(source)
+    return {**record, "figure": draw(record, out)}
+
+
+def examine(source: str | Path) -> dict[str, Any]:
+    """The diagnosis but for its figure, as JSON values; the same errors."""
     source = Path(source)
-    is_file = source.is_file() or source.suffix in (".npz", ".npy")
-    material = saved_features(source) if is_file else features_of_run(source)
+    material = saved_features(source) if holds_features(source) else features_of_run(source)
     try:
-        record = judge(material)
+        return {"source": str(source), **jsonable(judge(material))}
     except ValueError as error:
         raise DataError(f"{source}: {error}") from None
-    figure = Path(out if out is not None else "." if is_file else source) / f"{source.stem}-diagnosis.png"
-    drawn = plotting.diagnosis(record["verdict"], record["spectrum"], record["efficiency"], record["modes"])
+
+
+def holds_features(source: Path) -> bool:
+    """Whether this is a file of features, or meant to be one; a run is a folder."""
+    return os.path.isfile(source) or source.suffix in FILES
+
+
+def draw(record: dict[str, Any], out: str | Path | None = None) -> str:
+    """Draw what the verdict of `examine` rests on, in the folder `out`: the figure's path.
+
+    Raises:
+        FolderError: the figure cannot be written.
+    """
+    source = Path(record["source"])
+    place = out if out is not None else "." if holds_features(source) else source
+    name = source.stem if source.suffix in FILES else source.resolve().name  # a run's may have dots, or be .
+    modes = record["modes"] and {mode: np.array(values, float) for mode, values in record["modes"].items()}
+    drawn = plotting.diagnosis(record["verdict"], np.array(record["spectrum"], float), record["efficiency"], modes)
+    figure = Path(place) / f"{name}-diagnosis.png"
     write_figure(figure, plotting.to_png(drawn))
-    return {"source": str(source), **jsonable(record), "figure": str(figure)}
+    return str(figure)
 
 
 def judge(material: Material) -> dict[str, Any]:
@@ -173,11 +197,13 @@ def last_terms(path: Path) -> dict[str, float] | None:
 
 
 def describe(record: dict[str, Any]) -> str:
-    """The verdict, the remedy and where the figure is, in words."""
+    """The verdict, the remedy and where the figure is, if there is one, in words."""
     eta, d = record["efficiency"]["standardised"]["participation"], len(record["spectrum"])
     lines = [f"{record['verdict']}: {record['sentence']}", f"Remedy: {record['remedy']}"]
     if record["terms"]:
         terms = {name: "not finite" if value is None else f"{value:.4g}" for name, value in record["terms"].items()}
         lines.append("Loss at the end: " + ", ".join(f"{name} {value}" for name, value in terms.items()) + ".")
     lines.append(f"Efficiency {eta:.3f}: participation ratio of the correlation matrix over d = {d}.")
-    return "\n".join([*lines, f"Spectrum, efficiency and modes are drawn in {record['figure']}."])
+    if "figure" in record:
+        lines.append(f"Spectrum, efficiency and modes are drawn in {record['figure']}.")
+    return "\n".join(lines)

@@ -41,10 +41,13 @@ class Recorder:
         self.project = frozen_projector(config, self.inputs)
 
     def begin(self, first: TrainState, start: int) -> TrainState:
-        """The state to start from, that of the checkpoint at step `start` or `first`; later records of an earlier start are dropped."""
+        """The state to start from, that of the checkpoint at step `start` or `first`; later records of an earlier start are dropped, and
+        settings that may change on resuming are written down."""
         if start:
             self.check(start)
         state = self.checkpoints.restore(start, first) if start else first
+        if self.run.read_config() != self.config:
+            folders.write_json(self.run.config, self.config.to_json())
         for path in (self.run.metrics, self.run.validation):
             folders.keep_until(path, start)
         self.watch("checkpoint", {"step": start, "state": state})
@@ -120,7 +123,7 @@ def fit(parts: Parts, recorders: Sequence[Recorder], states: Sequence[TrainState
     if start == steps:
         return list(states), {}
     step = jax.jit(build_step(config, parts, axis_name=lift.axis_name))
-    chunk, save_every = cadence(config.checkpoint_every, steps)
+    chunk, save_every = cadence(config.checkpoint_every, steps, start)
     seeds = [recorder.config.seed for recorder in recorders]
     feed = make_feed(config, parts, side_by_side(step, lanes), seeds=seeds, start=start, chunk=chunk)
     state, first = lift.replicate(stack(states)), next(feed.stream)
@@ -189,8 +192,9 @@ def unstack(state: TrainState, lanes: int) -> list[TrainState]:
     return [state] if lanes == 1 else [jax.tree.map(lambda x, i=i: x[i], state) for i in range(lanes)]
 
 
-def cadence(checkpoint_every: int | None, steps: int) -> tuple[int, int]:
-    """Steps of one call of a resident feed, which divides everything else so that one program serves, and steps between checkpoints."""
+def cadence(checkpoint_every: int | None, steps: int, start: int) -> tuple[int, int]:
+    """Steps of one call of a resident feed, which divides everything else so that one program serves, and steps between checkpoints;
+    with another number of these before, `start` need not be a multiple of it."""
     chunk = math.gcd(LOG_EVERY, steps)
     save_every = checkpoint_every or -(-steps // (8 * chunk)) * chunk  # at most eight of them
-    return math.gcd(chunk, save_every), save_every
+    return math.gcd(chunk, save_every, start), save_every

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sslx.config import Config
+from sslx.config import WITHOUT_EFFECT, Config
 
 SPEED = (
     "images_per_second", "seconds_per_epoch", "model_flops_utilisation", "step_gflop", "peak_gflop_per_second", "peak_memory_gib",
@@ -107,7 +107,7 @@ def claimed(path: Path) -> bool:
 
 
 def open_existing(out: str | Path | None, config: Config) -> RunFolder:
-    """The folder of the run to resume, whose settings have to be `config`.
+    """The folder of the run to resume, whose settings have to be `config` but for those that do not change its result.
 
     Raises:
         FolderError: no folder was named, it holds no run, or another one.
@@ -117,7 +117,7 @@ def open_existing(out: str | Path | None, config: Config) -> RunFolder:
     folder = RunFolder(Path(out))
     saved, asked = folder.read_config().to_json(), config.to_json()
     for name, value in saved.items():
-        if value != asked[name]:
+        if value != asked[name] and name not in WITHOUT_EFFECT:
             raise FolderError(
                 f"{out} holds another run: its {name} is {value!r}, asked was {asked[name]!r}; leave the option out or choose another --out"
             )

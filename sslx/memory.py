@@ -14,7 +14,7 @@ from sslx.config import Config
 from sslx.fit import build_step
 from sslx.train import TrainState
 
-SMALLER_NETWORK = "choose a smaller --model or projector"
+SMALLER_NETWORK = "choose a smaller --model or --projector"
 
 
 class OutOfMemory(RuntimeError):

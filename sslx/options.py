@@ -13,8 +13,8 @@ from sslx.processes import on_first
 
 DEFAULT = "digits-isoloss"
 SAME_NAME = (
-    "dataset", "target", "data_dir", "model", "epochs", "steps", "batch_size", "learning_rate", "weight_decay", "seed", "parallel",
-    "checkpoint_every", "precision", "micro_batches", "views",
+    "dataset", "target", "data_dir", "model", "epochs", "steps", "batch_size", "optimizer", "learning_rate", "warmup",
+    "weight_decay", "seed", "parallel", "checkpoint_every", "precision", "micro_batches", "views",
 )  # fmt: skip
 
 
@@ -32,14 +32,20 @@ class PretrainOptions:
     """Directory of the data; by default that of the environment variable SSLX_DATA."""
     model: str | None = None
     """Encoder, see `sslx list models`."""
+    projector: str | None = None
+    """Widths of the projector's hidden layers and output in place of the preset's, say 2048,512."""
     epochs: int | None = None
     """Passes over the training images."""
     steps: int | None = None
     """Training steps, in place of epochs."""
     batch_size: int | None = None
     """Images per step over all devices."""
+    optimizer: str | None = None
+    """Optimiser: adamw, lars or sgd."""
     learning_rate: float | None = None
     """Peak learning rate."""
+    warmup: float | None = None
+    """Fraction of the steps over which the learning rate rises."""
     weight_decay: float | None = None
     """Weight decay; biases and norm parameters are left out."""
     hyper: str | None = None
@@ -82,6 +88,8 @@ def to_config(options: PretrainOptions) -> Config:
     """
     at_least("seeds", options.seeds, 1)
     changes: dict[str, Any] = {name: value for name in SAME_NAME if (value := getattr(options, name)) is not None}
+    if options.projector is not None:
+        changes["projector"] = tuple(map(number_or_name, options.projector.split(",")))
     if options.stream:
         changes["feed"] = "stream"
     if options.resume and options.out and options.preset is None and options.method is None:

@@ -13,7 +13,13 @@ def white(images: AnyArray) -> int:
 
 
 def unit_interval(images: AnyArray, dtype: DTypeLike = jnp.float32) -> Array:
-    """Images as floating point in [0, 1]: as `dtype`, or as they are where they are floating point already."""
+    """Images as floating point in [0, 1]: as `dtype`, or as they are where they are floating point already.
+
+    Raises:
+        TypeError: the images are no array.
+    """
+    if not hasattr(images, "dtype"):
+        raise TypeError(f"images must be an array, got {type(images).__name__}; pass np.asarray(images)")
     if jnp.issubdtype(images.dtype, jnp.floating):
         return jnp.asarray(images)
     return jnp.asarray(images, dtype) / white(images)

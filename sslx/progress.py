@@ -11,7 +11,7 @@ class Watcher:
     """A context whose `watch` method is handed to `sslx.pretrain`."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self.console = Console(stderr=True, highlight=False, quiet=quiet)
+        self.console = Console(stderr=True, highlight=False, markup=False, emoji=False, quiet=quiet)
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeRemainingColumn())
         self.bar = Progress(*columns, console=self.console, disable=quiet or not self.console.is_terminal)
         self.task = self.bar.add_task("training", total=None)
@@ -26,17 +26,18 @@ class Watcher:
 
     def watch(self, kind: str, record: dict[str, Any]) -> None:
         """Show one event of a run."""
+        turn = f"{record['turn']}: " if "turn" in record else ""
         if kind == "data":
             self.bar.update(self.task, completed=record["done"], total=record["total"], description="reading images")
         elif kind == "start":
             self.steps = record["steps"]
             self.bar.update(self.task, completed=0, total=self.steps, description="compiling")
-            for line in (describe(record), *record["notes"], f"run folder {record['run']}"):
+            for line in (turn + describe(record), *record["notes"], f"run folder {record['run']}"):
                 self.console.print(line, soft_wrap=True)
         elif kind == "log":
-            self.bar.update(self.task, completed=record["step"], description=f"training, loss {record['loss']:.4g}")
+            self.bar.update(self.task, completed=record["step"], description=f"{turn}training, loss {record['loss']:.4g}")
         elif kind == "validation":
-            self.console.print(f"step {record['step']}/{self.steps}: {quality(record)}", soft_wrap=True)
+            self.console.print(f"{turn}step {record['step']}/{self.steps}: {quality(record)}", soft_wrap=True)
         elif kind == "evaluate":
             self.bar.update(self.task, description="evaluating")
             self.console.print("evaluating and writing the report", soft_wrap=True)

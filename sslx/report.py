@@ -24,7 +24,7 @@ def render(
     labels: Int[np.ndarray, " T"],
     classes: tuple[str, ...],
 ) -> str:
-    """The report as one HTML document; without labels it has no accuracies.
+    """The report as one HTML document; without labels it has no accuracies, and no curve where its records are lost.
 
     Args:
         summary: what summary.json holds.
@@ -35,15 +35,15 @@ def render(
         labels: their classes.
         classes: names of the classes, () without labels.
     """
-    validated = all("validation_accuracy" in record for record in validation)
-    figures = {
-        "Loss": plotting.loss_terms(metrics),
-        "Learning rate": plotting.learning_rate(metrics),
-        **({"Validation accuracy": plotting.validation_accuracy(validation)} if validated else {}),
-        "Spectrum of the embedding over training": plotting.spectrum(validation),
-        "Images and their views": plotting.view_examples(views),
-        "Features of the test images": plotting.feature_map(features, labels, classes),
-    }
+    figures = {}
+    if metrics:
+        figures |= {"Loss": plotting.loss_terms(metrics), "Learning rate": plotting.learning_rate(metrics)}
+    if validation and all("validation_accuracy" in record for record in validation):
+        figures["Validation accuracy"] = plotting.validation_accuracy(validation)
+    if validation:
+        figures["Spectrum of the embedding over training"] = plotting.spectrum(validation)
+    figures["Images and their views"] = plotting.view_examples(views)
+    figures["Features of the test images"] = plotting.feature_map(features, labels, classes)
     table = accuracy_table(summary) if classes else ""
     title = html.escape(f"{summary['method']} on {summary['dataset']}, seed {summary['seed']}")
     pictures = "".join(picture(name, fig) for name, fig in figures.items())

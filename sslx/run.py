@@ -21,7 +21,6 @@ import sslx
 from sslx import data, evaluate, folder as folders
 from sslx.assemble import Inputs, Parts, assemble, frozen_encoder, frozen_projector, initial_state, inputs_of, variables_of
 from sslx.augment import RECIPES, make_views
-from sslx.baseline import raw_scores
 from sslx.checkpoint import Checkpoints
 from sslx.config import Config, check_config
 from sslx.data import DataError, Dataset
@@ -35,6 +34,7 @@ from sslx.report import render
 from sslx.train import TrainState, probe_accuracy
 
 NO_LABELS = "there are no labels: no accuracy is measured, only RankMe and efficiency of the embedding"
+Features = tuple[np.ndarray, np.ndarray]  # of the training and the test images
 
 
 def silent(kind: str, record: dict[str, Any]) -> None:
@@ -49,7 +49,8 @@ def pretrain(config: Config, *, out: str | Path | None = None, resume: bool = Fa
     Args:
         config: the settings, as `sslx.presets.preset("digits-isoloss", steps=200)` makes them.
         out: the run folder, new or empty; by default a fresh one under runs/.
-        resume: go on from the last checkpoint of the run in `out`, which has to have the same settings; of a finished one read the summary.
+        resume: go on from the last checkpoint of the run in `out`, which has to have the same settings but for data_dir, feed and
+            checkpoint_every; of a finished one read the summary.
         watch: called with a kind ("data", "start", "log", "validation", "checkpoint" or "evaluate") and a record as the run goes on;
             the record of a checkpoint is {"step", "state"}, and there is one for step 0.
 
@@ -64,12 +65,17 @@ def pretrain(config: Config, *, out: str | Path | None = None, resume: bool = Fa
         OutOfMemory: the device has not enough memory; the message says what would fit.
         ProcessError: another process could not read the data.
     """
-    clock = time.perf_counter()
     check_config(config)
+    return train_one(config, partial(read_data, config, watch), out=out, resume=resume, watch=watch)
+
+
+def train_one(config: Config, read: Callable[[], Parts], *, out: str | Path | None, resume: bool, watch: Watch) -> dict[str, Any]:
+    """`pretrain` with the parts that `read` gives where something is left to train."""
+    clock = time.perf_counter()
     run = on_first(folders.open_existing)(out, config) if resume else None
-    if run and (summary := on_first(run.read_summary)()):
+    if run and (summary := on_first(run.read_summary)()) and on_first(run.report.exists)():
         return {**summary, "run": str(run.path)}
-    parts = read_data(config, watch)
+    parts = read()
     run = run or on_first(folders.create)(out, config)
     return train_and_score(parts, [config], [run], watch, clock)[0]
 
@@ -112,17 +118,22 @@ def score(
     clock: float,
 ) -> list[dict[str, Any]]:
     """Summaries of trained runs that began at `clock`; they are written to their folders, with the reports."""
-    summaries, raw = [], raw_scores(parts.dataset)
+    summaries = []
     for config, run, first, state in zip(configs, runs, firsts, states, strict=True):
-        summary = {**summarise(config, parts, run, first, state, raw), "speed": speed, "seconds": round(time.perf_counter() - clock, 1)}
+        features = encode(config, parts.dataset, state)
+        summary = {
+            **summarise(config, parts, run, first, state, features),
+            "speed": speed,
+            "seconds": round(time.perf_counter() - clock, 1),
+        }
+        folders.write_json(run.summary, summary)  # before anything is drawn, which could fail
         with folders.replacing(run.report) as temporary:
-            temporary.write_text(render(summary, *report_material(config, parts, run, state)))
-        folders.write_json(run.summary, summary)
+            temporary.write_text(render(summary, *report_material(config, parts, run, state, features[1])))
         summaries.append(summary)
     return summaries
 
 
-def summarise(config: Config, parts: Parts, run: RunFolder, first: TrainState, state: TrainState, raw: dict[str, Any]) -> dict[str, Any]:
+def summarise(config: Config, parts: Parts, run: RunFolder, first: TrainState, state: TrainState, features: Features) -> dict[str, Any]:
     """What a run is and how good its encoder is, beside the encoder before training and raw pixels."""
     dataset = parts.dataset
     return {
@@ -132,17 +143,17 @@ def summarise(config: Config, parts: Parts, run: RunFolder, first: TrainState, s
         "dataset": config.dataset,
         "seed": config.seed,
         "steps": parts.steps,
-        **score_encoder(config, dataset, state),
+        **score_encoder(config, dataset, state, features),
         "baselines": {
             "random": evaluate.evaluate(*encode(config, dataset, first), dataset) if dataset.classes else {},
-            "raw": raw,
+            "raw": parts.raw(),
         },
         **provenance(),
     }
 
 
-def report_material(config: Config, parts: Parts, run: RunFolder, state: TrainState) -> tuple[Any, ...]:
-    """What the report draws: records, view examples, and features of the test images."""
+def report_material(config: Config, parts: Parts, run: RunFolder, state: TrainState, test_features: np.ndarray) -> tuple[Any, ...]:
+    """What the report draws: records, view examples, and the features of the test images."""
     dataset = parts.dataset
     sample = unit_interval(dataset.train_images[:12])
     views = jax.jit(partial(make_views, views=RECIPES[config.views]))(state.key, sample, jnp.arange(len(sample)))
@@ -150,23 +161,23 @@ def report_material(config: Config, parts: Parts, run: RunFolder, state: TrainSt
         folders.read_lines(run.metrics),
         folders.read_lines(run.validation),
         np.concatenate([sample[None], views]),
-        evaluate.extract(frozen_encoder(config.model), variables_of(state), dataset.test_images),
+        test_features,
         dataset.test_labels,
         dataset.classes,
     )
 
 
-def score_encoder(config: Config, dataset: Dataset, state: TrainState) -> dict[str, Any]:
+def score_encoder(config: Config, dataset: Dataset, state: TrainState, features: Features) -> dict[str, Any]:
     """The accuracies of the trained encoder and its online probe where there are labels, and RankMe and efficiency of the embedding of
     the training images."""
-    arrays = encode(config, dataset, state)
-    z = evaluate.extract(frozen_projector(config, inputs_of(dataset)), variables_of(state, "projector"), arrays[0][:SPECTRUM_IMAGES])
-    online = {"online_accuracy": probe_accuracy(state.probe, arrays[1], dataset.test_labels)} if state.probe else {}
-    accuracies = evaluate.evaluate(*arrays, dataset) if dataset.classes else {}
+    train, test = features
+    z = evaluate.extract(frozen_projector(config, inputs_of(dataset)), variables_of(state, "projector"), train[:SPECTRUM_IMAGES])
+    online = {"online_accuracy": probe_accuracy(state.probe, test, dataset.test_labels)} if state.probe else {}
+    accuracies = evaluate.evaluate(train, test, dataset) if dataset.classes else {}
     return {**accuracies, **online, **evaluate.embedding_scores(z)}
 
 
-def encode(config: Config, dataset: Dataset, state: TrainState) -> tuple[np.ndarray, np.ndarray]:
+def encode(config: Config, dataset: Dataset, state: TrainState) -> Features:
     """Features of the training and the test images."""
     apply, variables = frozen_encoder(config.model), variables_of(state)
     return evaluate.extract(apply, variables, dataset.train_images), evaluate.extract(apply, variables, dataset.test_images)
@@ -223,8 +234,9 @@ def load(run: str | Path, *, best: bool = False) -> tuple[Callable[..., Array], 
     """The frozen encoder of a run folder, of its last checkpoint or the one with the best validation accuracy.
 
     Returns:
-        `(apply, variables)`: `apply(variables, images [N, H, W, C] as uint8 or in [0, 1]) -> features [N, d]`, jitted; ValueError for
-        images of another shape than the encoder takes.
+        `(apply, variables)`: `apply(variables, images [N >= 0, H, W, C]) -> features [N, d]`, jitted, for images of whole numbers from 0 to
+        255, whatever their type (divide those of 16 bits by 65535), or floating point in [0, 1]; ValueError for images of another shape
+        than the encoder takes, TypeError for a list.
 
     Raises:
         FolderError: the folder holds no run, or a run without a checkpoint.

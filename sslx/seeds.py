@@ -16,7 +16,7 @@ from sslx.checkpoint import Checkpoints
 from sslx.config import Config, ConfigError, check_config
 from sslx.fit import Watch
 from sslx.processes import on_first
-from sslx.run import pretrain, read_data, silent, train_and_score
+from sslx.run import read_data, silent, train_and_score, train_one
 
 SIDE_BY_SIDE = ("mlp",)  # without convolutions, of which vmap makes ones with groups
 AVERAGED = ("knn_accuracy", "linear_accuracy", "online_accuracy", "few_label_accuracy", "rankme", "efficiency")
@@ -33,7 +33,7 @@ def pretrain_seeds(
         out: the folder for the run folders `seedS`; by default a fresh one under runs/.
         resume: go on with what is in `out`: finished runs are read, the others go on, from one step side by side, else in turn, and so up
             to rounding.
-        watch: as in `sslx.pretrain`.
+        watch: as in `sslx.pretrain`; in turn every record has a "turn", the words "seed 7, 1 of 3".
 
     Returns:
         What summary.json in the folder holds: "seeds", "runs", and {"mean", "std"} of the accuracies, where there are labels, and of the
@@ -56,7 +56,10 @@ def pretrain_seeds(
         opened = on_first(folders.open_existing if resume else folders.create)
         summaries = train_and_score(parts, configs, [opened(*each) for each in zip(paths, configs, strict=True)], watch, begin)
     else:
-        summaries = [go_on(each, path, watch) for each, path in zip(configs, paths, strict=True)]
+        summaries = [
+            train_one(each, lambda: parts, out=path, resume=begun(path), watch=heard(watch, f"seed {each.seed}, {i} of {count}"))
+            for i, (each, path) in enumerate(zip(configs, paths, strict=True), 1)
+        ]
     result = {
         **{name: summaries[0][name] for name in ("preset", "method", "dataset", "steps", "versions", "device")},
         "run": str(root),
@@ -82,9 +85,9 @@ def abreast(paths: Sequence[Path]) -> bool:
     return len(steps) == 1
 
 
-def go_on(config: Config, path: Path, watch: Watch) -> dict[str, Any]:
-    """The summary of the run at `path`, which is read, resumed or begun."""
-    return pretrain(config, out=path, resume=begun(path), watch=watch)
+def heard(watch: Watch, turn: str) -> Watch:
+    """`watch`, told with every record whose "turn" it is."""
+    return lambda kind, record: watch(kind, {**record, "turn": turn})
 
 
 @on_first

@@ -197,8 +197,11 @@ def test_methods_of_any_number_of_views_take_three():
 
 def test_the_frozen_encoder_says_which_images_it_takes():
     apply, variables = frozen_encoder("mlp"), encoder("mlp").init(jax.random.key(0), np.float32(IMAGES[:2]))
-    assert apply(variables, IMAGES[:3]).shape[0] == 3
+    for count in (3, 0):
+        assert apply(variables, IMAGES[:count]).shape[0] == count
     with pytest.raises(ValueError, match=r"^images of \(8, 4, 3\) do not fit this mlp, trained on other ones; give them the size"):
         apply(variables, IMAGES[:3, :, :4])
     with pytest.raises(ValueError, match=r"images must have shape \[N, H, W, C\], got \(8, 8, 3\); give one image as images\[None\]"):
         apply(variables, IMAGES[0])
+    with pytest.raises(TypeError, match=r"^images must be an array, got list; pass np.asarray\(images\)"):
+        apply(variables, IMAGES[:1, :1, :1].tolist())

@@ -54,12 +54,17 @@ def test_a_full_disk_leaves_the_earlier_checkpoint_and_nothing_half_written(chec
 
 
 @pytest.mark.parametrize("damage", [lambda content: content[: len(content) // 2], lambda content: b"", lambda content: b"x" * len(content)])
-def test_a_damaged_checkpoint_is_named(damage, checkpoints, tmp_path):
+def test_a_damaged_checkpoint_is_named_and_what_another_process_is_writing_stays(damage, checkpoints, tmp_path):
+    unfinished = tmp_path / "checkpoints" / "2.orbax-checkpoint-tmp"
+    unfinished.mkdir()
     for path in (tmp_path / "checkpoints" / "1" / "state").rglob("*"):
         if path.is_file():
             path.write_bytes(damage(path.read_bytes()))
     with Checkpoints(tmp_path / "checkpoints") as reopened, pytest.raises(FolderError, match=r"cannot be read \(.*; delete .*/1 to use"):
         reopened.restore(1, STATE)
+    assert unfinished.exists()
+    checkpoints.save(2, STATE, {}, validation=0.5)
+    assert not unfinished.exists()
 
 
 def test_the_checkpoint_of_another_network_is_named(checkpoints):

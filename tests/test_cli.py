@@ -133,7 +133,7 @@ def test_interruption_says_how_to_go_on_where_something_is_left_to_do(command, r
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    for place, name in ((run, "pretrain"), (seeds, "pretrain_seeds"), (run, "assess"), (diagnosis, "diagnose")):
+    for place, name in ((run, "pretrain"), (seeds, "pretrain_seeds"), (run, "assess"), (diagnosis, "examine")):
         monkeypatch.setattr(place, name, stop)
     assert cli.main(command.split()) == 130
     assert capsys.readouterr().err == f"sslx: interrupted{remedy}\n"

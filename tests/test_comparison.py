@@ -1,6 +1,8 @@
 """Runs are compared by their settings, over their seeds; what is not compared is named."""
 
+import errno
 import json
+import os
 
 import numpy as np
 import pytest
@@ -31,7 +33,7 @@ def finished(tmp_path):
 
 def test_runs_that_differ_in_the_seed_are_one_row(finished, tmp_path):
     runs = [finished(f"all/seeds/seed{seed}", knn, seed=seed, rankme=seed) for seed, knn in ((2, 0.5), (10, 0.8))]
-    single = finished("all/single", 0.6, seed=1, data_dir="elsewhere")
+    single = finished("all/single", 0.6, seed=1, data_dir="elsewhere", feed="host", checkpoint_every=9)
     other = finished("all/zz", 0.4, learning_rate=0.5)
     rows = comparison.compare([tmp_path / "all"])["rows"]
     assert [row["runs"] for row in rows] == [[single, *runs], [other]]
@@ -159,6 +161,8 @@ def test_the_course_of_training_is_drawn(finished, tmp_path):
         ("", "there is no finished run to compare; name run folders, or folders of runs"),
         ("stopped", "there is no finished run to compare; stopped: it has not ended; go on with sslx pretrain --resume --out"),
         ("nowhere", "nowhere is not a run folder"),
+        ("done/config.json", "done/config.json is not a run folder"),
+        ("n" * 300, "nnn cannot be read (File name too long); change its permissions or name other folders"),
         ("done --out done/config.json", "cannot write done/config.json/comparison.png"),
     ],
 )
@@ -170,6 +174,15 @@ def test_a_mistake_is_one_line(arguments, message, finished, tmp_path, monkeypat
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert message in err
+
+
+def test_a_folder_that_may_not_be_read_is_told(tmp_path, monkeypatch):
+    def refused(path):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(comparison.os, "listdir", refused)
+    with pytest.raises(folder.FolderError, match=r"cannot be read \(Permission denied\); change its permissions"):
+        comparison.compare([tmp_path])
 
 
 def test_the_command_prints_json(finished, capsys):

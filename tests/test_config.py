@@ -2,9 +2,11 @@ import dataclasses
 import json
 import math
 from functools import cache
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
@@ -101,6 +103,22 @@ def test_a_recipe_keeps_its_epochs_of_warm_up():
 def test_a_bad_setting_is_named_with_what_was_wanted(changes, message):
     with pytest.raises(ConfigError, match=message):
         preset("digits-isoloss", **changes)
+
+
+def test_numpy_scalars_and_paths_become_what_json_has():
+    plain = {"seed": 3, "learning_rate": 0.5, "projector": (16, 8), "data_dir": "there", "online_probe": True, "hyper": {"alpha": 0.25}}
+    rich = {
+        "seed": np.arange(4)[3],
+        "learning_rate": np.float32(0.5),
+        "projector": tuple(np.array([16, 8])),
+        "data_dir": Path("there"),
+        "online_probe": np.True_,
+        "hyper": {"alpha": np.float32(0.25)},
+    }
+    assert json.dumps(preset("digits-isoloss", **rich).to_json()) == json.dumps(preset("digits-isoloss", **plain).to_json())
+    for name, value in {"seed": np.float64(3.5), "batch_size": np.True_, "learning_rate": np.float32(np.nan)}.items():
+        with pytest.raises(ConfigError, match=f"{name} must be"):
+            preset("digits-isoloss", **{name: value})
 
 
 def test_a_config_cannot_be_changed_by_accident():

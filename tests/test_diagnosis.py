@@ -158,6 +158,19 @@ def test_a_place_that_cannot_be_written(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     np.savez("z.npz", features=features(16))
     assert cli.main(["diagnose", "z.npz", "--out", "/proc/version/x"]) == 2
-    assert re.fullmatch(r"sslx: cannot write /proc/version/x/z-diagnosis.png .*choose another --out\n", capsys.readouterr().err)
+    out, err = capsys.readouterr()
+    assert re.fullmatch(r"sslx: cannot write /proc/version/x/z-diagnosis.png .*choose another --out\n", err)
+    assert out.startswith("healthy: ")
+    assert "drawn in" not in out
     assert cli.main(["diagnose", "nowhere"]) == 2
     assert "nowhere is not a run folder" in capsys.readouterr().err
+    assert cli.main(["diagnose", "n" * 300]) == 2
+    assert "config.json cannot be read ([Errno 36] File name too long" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("source", "name"), [("lr0.1", "lr0.1"), (".", "r0.2"), ("z.v1.npz", "z.v1"), ("z.v1", "z.v1")])
+def test_a_figure_has_the_whole_name_of_what_it_shows(source, name, tmp_path, monkeypatch):
+    (tmp_path / "r0.2").mkdir()
+    monkeypatch.chdir(tmp_path / "r0.2")
+    record = {"source": source, **jsonable(diagnosis.judge(diagnosis.Material(features(16))))}
+    assert diagnosis.draw(record, tmp_path) == str(tmp_path / f"{name}-diagnosis.png")

@@ -99,10 +99,18 @@ def test_the_operations_of_a_step_do_not_depend_on_how_it_is_shared_out(parts):
 
 
 @pytest.mark.parametrize(
-    ("every", "steps", "want"),
-    [(None, 800, (20, 100)), (50, 800, (10, 50)), (4, 12, (4, 4)), (None, 97, (1, 13)), (None, 150, (10, 20)), (None, 4, (4, 4))],
+    ("every", "steps", "start", "want"),
+    [
+        (None, 800, 0, (20, 100)),
+        (50, 800, 100, (10, 50)),
+        (4, 12, 4, (4, 4)),
+        (None, 97, 0, (1, 13)),
+        (None, 150, 0, (10, 20)),
+        (None, 4, 0, (4, 4)),
+        (20, 100, 35, (5, 20)),
+    ],
 )
-def test_one_program_serves_every_call(every, steps, want):
-    chunk, save_every = cadence(every, steps)
+def test_one_program_serves_every_call(every, steps, start, want):
+    chunk, save_every = cadence(every, steps, start)
     assert (chunk, save_every) == want
-    assert steps % chunk == save_every % chunk == 0
+    assert steps % chunk == save_every % chunk == start % chunk == 0

@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 import json
 import os
@@ -68,6 +69,12 @@ def test_the_same_settings_in_other_words_are_the_same_run(tmp_path, without_typ
     other = preset("digits-vicreg", projector=projector, warmup=0, hyper={"cov_coeff": 2, "std_coeff": 51})
     with pytest.raises(folder.FolderError, match=r"holds another run: its hyper is .*50.*, asked was .*51"):
         folder.open_existing(tmp_path, other)
+
+
+def test_a_setting_that_changes_the_result_up_to_rounding_makes_another_run(tmp_path):
+    folder.create(tmp_path, CONFIG)
+    with pytest.raises(folder.FolderError, match="holds another run: its parallel is 'auto', asked was 'pmap'"):
+        folder.open_existing(tmp_path, dataclasses.replace(CONFIG, parallel="pmap", data_dir="elsewhere"))
 
 
 def test_half_a_config_leaves_the_folder_free(tmp_path):

@@ -47,7 +47,7 @@ def test_where_no_batch_fits_a_smaller_network_is_the_remedy(monkeypatch):
     monkeypatch.setattr(speed, "memory_limit", lambda: 2**30)
     monkeypatch.setattr(memory, "step_bytes", lambda step, state, batch_size, shape: tried.append(batch_size) or 2**31)
     line = memory.explain_step(config := dataclasses.replace(SMALL, feed="host", micro_batches=2), assemble(config))
-    assert line == "the device has not enough memory (1 GiB) for batches of 64: choose a smaller --model or projector"
+    assert line == "the device has not enough memory (1 GiB) for batches of 64: choose a smaller --model or --projector"
     assert tried == [4]  # images of one of eight devices, two in each micro-batch
 
 
@@ -73,8 +73,8 @@ def test_a_run_that_the_device_cannot_evaluate(place, command, tmp_path, monkeyp
 @pytest.mark.parametrize(
     ("place", "message"),
     [
-        ("initial_state", r"for network and optimiser, which take 0\.0 GiB: choose a smaller --model or projector"),
-        ("begin", r"for network and optimiser, which take 0\.0 GiB: choose a smaller --model or projector"),
+        ("initial_state", r"for network and optimiser, which take 0\.0 GiB: choose a smaller --model or --projector"),
+        ("begin", r"for network and optimiser, which take 0\.0 GiB: choose a smaller --model or --projector"),
         ("score", r"to evaluate the network; do it where there is more, say on the host with JAX_PLATFORMS=cpu \(pretrain: --resume\)"),
     ],
 )

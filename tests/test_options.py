@@ -30,6 +30,7 @@ def test_a_data_set_without_a_preset_takes_the_recipe_of_cifar10():
 
 def test_every_option_of_the_same_name_changes_its_field():
     changes = {"model": "mlp", "batch_size": 32, "learning_rate": 0.5, "weight_decay": 0.25, "seed": 9, "parallel": "pmap", "target": "ema"}
+    changes |= {"optimizer": "lars", "warmup": 0.25}
     assert to_config(PretrainOptions(**changes)) == preset("digits-isoloss", **changes)
 
 
@@ -52,8 +53,12 @@ def test_hyper_parameters_without_name_or_value_are_told(words):
         to_config(PretrainOptions(preset="digits-vicreg", hyper=words))
 
 
-def test_streaming_and_seeds_are_options():
+def test_streaming_widths_and_seeds_are_options(without_typing_hook):
     assert to_config(PretrainOptions(stream=True)).feed == "stream"
+    assert to_config(PretrainOptions(projector="16,8")).projector == (16, 8)
+    for words, message in {"16": r"the two widths \(hidden, output\), got \(16,\)", "16,x": "a whole number .*got 'x'"}.items():
+        with pytest.raises(ConfigError, match=f"projector must be {message}"):
+            to_config(PretrainOptions(projector=words))
     with pytest.raises(ConfigError, match="seeds must be a whole number of at least 1, got 0"):
         to_config(PretrainOptions(seeds=0))
 

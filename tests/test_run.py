@@ -1,5 +1,6 @@
 """Whole runs on the digits with a tiny network: the folder, the frozen encoder, and a resumed run that is the same run."""
 
+import dataclasses
 import inspect
 import json
 import re
@@ -124,11 +125,14 @@ def test_assess_repeats_the_scores_and_saves_features(finished, tmp_path):
 
 
 def test_a_resumed_run_is_the_same_run(finished, tmp_path, quick_scores):
+    """Wherever its images lie by then, and however often it is saved from there on."""
+    moved = dataclasses.replace(SMALL, data_dir="elsewhere", feed="host", checkpoint_every=6)
     with pytest.raises(KeyboardInterrupt):
         run.pretrain(SMALL, out=tmp_path / "second", watch=interrupt_after(8))
     with folder_checkpoints(tmp_path / "second") as checkpoints:
         assert checkpoints.last() == 8
-    run.pretrain(SMALL, out=tmp_path / "second", resume=True)
+    run.pretrain(moved, out=tmp_path / "second", resume=True)
+    assert folder.RunFolder(tmp_path / "second").read_config() == moved
     states = [run.load_run(out)[1] for out in (finished[0], tmp_path / "second")]
     whole, resumed = (jax.tree.map(np.asarray, (s.params, s.batch_stats, s.opt_state, s.target, s.method_state)) for s in states)
     jax.tree.map(np.testing.assert_array_equal, whole, resumed)

@@ -57,7 +57,7 @@ def no_room_for_records(run, patch):
     patch.setattr("sslx.run.fit", lambda parts, recorders, *_: recorders[0].log(12, {"loss": 1.0}))
 
 
-def no_room_for_the_report(run, patch):
+def no_room_for_the_summary(run, patch):
     """A disk that is full when a trained run is written down."""
     patch.setattr("sslx.run.report_material", lambda *_: ())
     patch.setattr("sslx.run.render", lambda *_: "a report")
@@ -147,9 +147,9 @@ SPOILT = {
         r"cannot write .*metrics\.jsonl \(No space left on device\); make room there",
     ),
     "full disk at the end": (
-        no_room_for_the_report,
+        no_room_for_the_summary,
         "pretrain --resume --out {run}",
-        r"cannot write .*report\.html \(No space left on device\); make room there \(--resume then goes on with a run\)",
+        r"cannot write .*summary\.json \(No space left on device\); make room there \(--resume then goes on with a run\)",
     ),
     "full disk for features": (
         lambda run, patch: patch.setattr(np, "savez", no_room),

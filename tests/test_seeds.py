@@ -33,7 +33,10 @@ def scores(monkeypatch):
 def test_side_by_side_and_in_turn_write_the_same_folders(scores, tmp_path, monkeypatch):
     beside = seeds.pretrain_seeds(SMALL, 2, out=tmp_path / "beside")
     monkeypatch.setattr(seeds, "SIDE_BY_SIDE", ())
-    turn = seeds.pretrain_seeds(SMALL, 2, out=tmp_path / "turn")
+    monkeypatch.setattr(run, "read_data", lambda *_: pytest.fail("all seeds have the same data"))
+    turns = []
+    turn = seeds.pretrain_seeds(SMALL, 2, out=tmp_path / "turn", watch=lambda kind, record: turns.append(record.get("turn")))
+    assert list(dict.fromkeys(turns)) == ["seed 0, 1 of 2", "seed 1, 2 of 2"]
     for name, summary in (("beside", beside), ("turn", turn)):
         root = tmp_path / name
         assert json.loads((root / "summary.json").read_text()) == summary
@@ -60,7 +63,7 @@ def test_interrupted_runs_go_on_side_by_side_from_one_step(steps, way, tmp_path,
         with Checkpoints(run.checkpoints) as checkpoints:
             checkpoints.save(step, {"w": np.zeros(1)}, {}, validation=0.5)
     monkeypatch.setattr(seeds, "train_and_score", partial(stop, "side by side"))
-    monkeypatch.setattr(seeds, "pretrain", partial(stop, "in turn"))
+    monkeypatch.setattr(seeds, "train_one", partial(stop, "in turn"))
     with pytest.raises(InterruptedError, match=way):
         seeds.pretrain_seeds(SMALL, 2, out=tmp_path, resume=True)
 

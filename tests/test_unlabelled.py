@@ -4,6 +4,8 @@ import contextlib
 import dataclasses
 import io
 import json
+import shutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from sslx.assemble import assemble
 from sslx.checkpoint import Checkpoints
 from sslx.config import ConfigError
 from sslx.feed import training_data
-from sslx.folder import read_lines
+from sslx.folder import RunFolder, read_lines
 from sslx.presets import PRESETS, preset
 
 EMBEDDING = {"rankme", "efficiency"}
@@ -53,6 +55,25 @@ def finished(several, tiny):
     out = several[0] / "seed0"
     (out / "summary.json").unlink()
     return out, run.pretrain(tiny, out=out, resume=True)
+
+
+def test_a_report_that_fails_costs_no_scores_and_is_drawn_on_resuming(several, tiny, tmp_path, monkeypatch):
+    """With the records lost as well, it is drawn without curves."""
+
+    def fail(*_):
+        raise ArithmeticError("a figure")
+
+    out, go_on = tmp_path / "run", partial(run.pretrain, dataclasses.replace(tiny, seed=1), out=tmp_path / "run", resume=True)
+    shutil.copytree(several[0] / "seed1", out)
+    for name in ("summary.json", "report.html", "metrics.jsonl", "validation.jsonl"):
+        (out / name).unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "render", fail)
+        with pytest.raises(ArithmeticError):
+            go_on()
+    assert RunFolder(out).read_summary()
+    go_on()
+    assert (out / "report.html").read_text().count("<figure>") == 2
 
 
 def test_all_that_is_not_held_out_for_testing_is_trained_on(tiny):

@@ -59,6 +59,7 @@ def random_parts(config: Config, count: int) -> Parts:
         parallel.lift("jit", 1),
         1000,
         *config.build_optimizer(1000),
+        raw=dict,
     )
 
 

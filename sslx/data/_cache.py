@@ -6,6 +6,7 @@ renamed when complete, so a reader never meets a half-written one; of two writer
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import uuid
@@ -103,6 +104,16 @@ def open_entry(name: str, folder: Path) -> Dataset:
         raise DataError(f"the cache entry {folder} is damaged ({error}); delete that directory and start again") from None
     classes, notes = tuple(facts["classes"]), tuple(facts["notes"])
     return Dataset(name, train_images, np.array(train_labels), test_images, np.array(test_labels), classes, unlabelled, notes)
+
+
+def check_room(folder: Path, shape: tuple[int, ...]) -> None:
+    """Raise DataError where uint8 images [N, H, W, C] do not fit into a folder of the cache; to be asked before they are decoded."""
+    needed, free = (size / 2**20 for size in (math.prod(shape), shutil.disk_usage(folder).free))
+    if needed > free:
+        raise DataError(
+            f"the decoded images need {needed:,.1f} MiB in the cache {folder.parent}, where {free:,.1f} MiB are free; make room there "
+            "or set SSLX_CACHE to another directory"
+        )
 
 
 def write_images(path: Path, shape: tuple[int, ...], blocks: Iterator[np.ndarray]) -> None:

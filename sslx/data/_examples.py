@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sslx.data._cache import Facts, write_images
+from sslx.data._cache import Facts, check_room, write_images
 from sslx.data._dataset import DataError, Request, check_labels, held_out, number_classes, stratified_split
 from sslx.data._decode import Header, common_size, decode, in_parallel, probe
 
@@ -26,7 +26,7 @@ def write_splits(out: Path, path: Path, request: Request, splits: dict[str, Sequ
     """Write the arrays of the examples found at `path` into the cache folder `out`.
 
     Raises:
-        DataError: an example is damaged, or the labels are not what is wanted.
+        DataError: an example is damaged, the labels are not what is wanted, or the cache has not enough room.
     """
     headers, given = [], {}
     for part, data in splits.items():
@@ -42,6 +42,7 @@ def write_splits(out: Path, path: Path, request: Request, splits: dict[str, Sequ
         splits["test"], labels["test"] = splits["train"], labels["train"]
         rows["train"], rows["test"] = stratified_split(labels["train"], classes)
         notes += (f"there is no test split: {held_out(rows['test'], classes)}",)
+    check_room(out, (sum(map(len, rows.values())), *size, 3))
     for part, data in splits.items():
         chosen = rows[part].tolist()
         images = in_parallel(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sslx.data._cache import Facts, Source, cached, write_images
+from sslx.data._cache import Facts, Source, cached, check_room, write_images
 from sslx.data._dataset import DataError, Dataset, Request, check_labels, held_out, stratified_split
 from sslx.data._decode import EXTENSIONS, common_size, decode, in_parallel, probe
 from sslx.data._examples import SPLITS
@@ -140,6 +140,7 @@ def write(out: Path, request: Request, sources: list[Source], labels: np.ndarray
     """Decode the rows of every part into the cache folder `out`."""
     paths = [entry.path for entry in sources]
     size, notes = common_size(list(in_parallel(probe, paths)))
+    check_room(out, (len(paths), *size, 3))
     before = 0
     for part, chosen in rows.items():
         images = in_parallel(

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from sslx.data._archive import Archive, Read, class_names, exactly, locate, members, records, sources
-from sslx.data._cache import Facts, cached, write_images
+from sslx.data._cache import Facts, cached, check_room, write_images
 from sslx.data._dataset import DataError, Dataset, Progress, Request, check_labels
 
 STL10 = Archive("http://ai.stanford.edu/~acoates/stl10/stl10_binary.tar.gz", "stl10_binary")
@@ -33,7 +33,8 @@ def write(out: Path, *, path: Path, progress: Progress) -> Facts:
     for name, size, read in members(path, {*IMAGES, *LABELS, "class_names.txt"}):
         if name in IMAGES:
             counts[IMAGES[name]] = n = records(path, name, size, RECORD)
-            write_images(out / f"{IMAGES[name]}.npy", (n, SIDE, SIDE, 3), blocks(path, read, n, progress))
+            check_room(out, shape := (n, SIDE, SIDE, 3))
+            write_images(out / f"{IMAGES[name]}.npy", shape, blocks(path, read, n, progress))
         elif name in LABELS:
             labels = np.frombuffer(exactly(path, read, size), np.uint8).astype(np.int32) - 1
             check_labels(f"{path}: {name} (minus one)", labels, 10)

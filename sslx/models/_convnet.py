@@ -1,5 +1,7 @@
 """The small encoders: a plain convolutional network and a multilayer perceptron."""
 
+import math
+
 import jax.numpy as jnp
 from flax import linen as nn
 from flax.typing import Dtype
@@ -46,7 +48,7 @@ class MLP(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "N ..."], *, train: bool = False) -> Embedding:
         """Features of a batch of images."""
-        x = x.reshape(x.shape[0], -1)
+        x = x.reshape(x.shape[0], math.prod(x.shape[1:]))  # -1 says nothing of no images
         for width in self.widths:
             x = nn.Dense(width, use_bias=False, dtype=self.dtype)(x)
             x = nn.relu(batch_norm(train, dtype=self.dtype, axis_name=self.axis_name, momentum=self.momentum)(x))

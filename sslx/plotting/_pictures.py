@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from sslx.plotting._style import figure
+from sslx.plotting._style import figure, literal
 
 
 def view_examples(images: Float[np.ndarray, "R N H W C"]) -> Any:
@@ -24,19 +24,20 @@ def view_examples(images: Float[np.ndarray, "R N H W C"]) -> Any:
 
 
 def feature_map(features: Float[np.ndarray, "N d"], labels: Int[np.ndarray, " N"], classes: tuple[str, ...]) -> Any:
-    """A t-SNE map of at most 1,000 features in two dimensions, coloured by class, grey without one."""
+    """A t-SNE map of at most 1,000 features in two dimensions, coloured by class, grey without one; what is not finite is left out."""
     import matplotlib
     from sklearn.manifold import TSNE
 
     chosen = np.random.default_rng(0).permutation(len(features))[:1000]
-    points = np.zeros((1, 2))  # what a single image has
+    chosen = chosen[np.isfinite(features[chosen]).all(axis=1)]
+    points = np.zeros((len(chosen), 2))  # what a single image has
     if len(chosen) > 1:
         points = TSNE(perplexity=min(30, (len(chosen) - 1) / 3), max_iter=500, random_state=0).fit_transform(features[chosen])
     fig, ax = figure(width=4.4, height=3.4)
     colours = matplotlib.colormaps["tab10" if len(classes) <= 10 else "tab20"]
     for c, name in enumerate(classes):
         members = labels[chosen] == c
-        ax.scatter(*points[members].T, s=7, color=colours(c % colours.N), label=name if len(classes) <= 20 else None)
+        ax.scatter(*points[members].T, s=7, color=colours(c % colours.N), label=literal(name) if len(classes) <= 20 else None)
     ax.scatter(*points[labels[chosen] < 0].T, s=7, color="0.6")
     ax.set(xticks=[], yticks=[], xlabel="t-SNE of the test features")
     ax.grid(visible=False)

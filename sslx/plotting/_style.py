@@ -31,6 +31,11 @@ def figure(columns: int = 1, rows: int = 1, *, width: float = 3.4, height: float
         return fig, fig.subplots(rows, columns)
 
 
+def literal(name: str) -> str:
+    """A name that a user chose as text to be drawn as it is: between two dollars matplotlib would read mathematics."""
+    return name.replace("$", r"\$")
+
+
 def to_png(fig: Any) -> bytes:
     """The figure as a PNG file."""
     import matplotlib

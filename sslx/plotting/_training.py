@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from sslx.folder import losses_of
-from sslx.plotting._style import COLOURS, figure
+from sslx.plotting._style import COLOURS, figure, literal
 
 Records = list[dict[str, Any]]
 
@@ -52,7 +52,7 @@ def validation_accuracy(validation: Records) -> Any:
 def validation_curves(runs: dict[str, list[Records]]) -> Any:
     """Accuracy of nearest neighbours on the validation images against the step, a colour for each name and a line for each of its runs;
     RankMe where one of them has no labels."""
-    names = [textwrap.fill(name, 88) for name in runs]
+    names = [literal(textwrap.fill(name, 88)) for name in runs]
     fig, ax = figure(width=5.0, height=2.6 + 0.15 * sum(name.count("\n") + 1 for name in names))
     records = [record for lines in runs.values() for line in lines for record in line]
     labelled = all("validation_accuracy" in record for record in records)

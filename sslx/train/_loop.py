@@ -89,4 +89,4 @@ def check_finite(metrics: dict[str, np.ndarray], *, first: int) -> None:
     if len(bad):
         step, lane = bad[0]
         terms = ", ".join(f"{k} {v[step, lane]:.4g}" for k, v in metrics.items())
-        raise Divergence(f"training diverged at step {first + step} ({terms}); lower --learning-rate or raise the warm-up")
+        raise Divergence(f"training diverged at step {first + step} ({terms}); lower --learning-rate or raise --warmup")

@@ -2,15 +2,17 @@
 
 import os
 import resource
+import shutil
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from data_builders import picture, write_folder
+from data_builders import picture, stl10_members, tar_bytes, write_folder, write_records
 from sslx import data
-from sslx.data import _folder
+from sslx.data import _examples, _folder, _stl10
 
 
 @pytest.fixture
@@ -65,6 +67,20 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing(tmp_path, cache):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list(cache.iterdir()) == []
     assert data.load(f"folder:{tmp_path}/set").train_images.shape == (6, 64, 64, 3)
+
+
+@pytest.mark.parametrize("kind", ["folder", "arrayrecord", "stl10"])
+def test_images_that_do_not_fit_the_disk_are_told_before_they_are_decoded(kind, tmp_path, cache, monkeypatch):
+    write_folder(tmp_path / "set")
+    write_records(tmp_path / "train.array_record", [0, 1] * 5)
+    (tmp_path / "stl10_binary.tar.gz").write_bytes(tar_bytes(stl10_members()[0]))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=9))
+    for module, decoder in ((_folder, "decode"), (_examples, "decode"), (_stl10, "blocks")):
+        monkeypatch.setattr(module, decoder, lambda *_: pytest.fail("too early"))
+    place = {"folder": f"{tmp_path}/set", "arrayrecord": str(tmp_path)}.get(kind)
+    with pytest.raises(data.DataError, match=r"images need 0\.\d MiB in the cache .*/cache, where 0\.0 MiB are free; .* set SSLX_CACHE to"):
+        data.load(f"{kind}:{place}" if place else kind, data_dir=tmp_path)
+    assert list(cache.iterdir()) == []
 
 
 def test_a_cache_that_cannot_be_made_or_is_damaged_says_what_to_do(images, cache):
