@@ -41,7 +41,7 @@ class PretrainOptions:
     batch_size: int | None = None
     """Images per step over all devices."""
     optimizer: str | None = None
-    """Optimiser: adamw, lars or sgd."""
+    """Optimiser: adamw, sgd, lars, or larc, which limits steps where lars scales them."""
     learning_rate: float | None = None
     """Peak learning rate."""
     warmup: float | None = None

@@ -64,7 +64,7 @@ def test_a_batch_that_the_method_does_not_take_does_not_fit(monkeypatch):
 @pytest.mark.parametrize(("place", "command"), [(run, run.assess), (diagnosis, diagnosis.diagnose)])
 def test_a_run_that_the_device_cannot_evaluate(place, command, tmp_path, monkeypatch):
     run.folders.create(tmp_path / "run", SMALL)
-    monkeypatch.setattr(place, "load_run", lambda *_: (None, None, run.data.load("digits")))
+    monkeypatch.setattr(place, "load_run", lambda *_, **__: (None, None, run.data.load("digits")))
     monkeypatch.setattr(place, "encode" if place is run else "features_of_state", exhausted)
     with pytest.raises(memory.OutOfMemory, match="not enough memory to evaluate the network; do it where there is more"):
         command(tmp_path / "run", *[()] * (place is run))
