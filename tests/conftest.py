@@ -20,8 +20,9 @@ jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_disable_most_optimizations", True)  # the suite compiles more than it computes: nearly half the time
 jax.config.update("jax_traceback_in_locations_limit", 0)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"  # as many threads as workers are enough
 if jax.__version_info__ < (0, 11):  # compiles twice as fast; later versions have no such flags
-    os.environ["XLA_FLAGS"] = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+    os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 
 
 def pytest_configure(config):
