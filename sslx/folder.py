@@ -1,6 +1,7 @@
 """The run folder: what lies where, and how it is written so that nothing of another run is lost."""
 
 import contextlib
+import glob
 import json
 import time
 from collections.abc import Iterable, Iterator
@@ -69,7 +70,7 @@ def create(out: str | Path | None, config: Config) -> RunFolder:
     """A new run folder at `out`, or a fresh one under runs/ named by preset, time and seed.
 
     Raises:
-        FolderError: `out` is not empty, is a file, or cannot be written.
+        FolderError: `out` is not empty, is a file, cannot be written, or is no place for checkpoints.
     """
     folder = RunFolder(empty(out, config))
     write_json(folder.config, config.to_json())
@@ -78,6 +79,7 @@ def create(out: str | Path | None, config: Config) -> RunFolder:
 
 def empty(out: str | Path | None, config: Config, seeds: int = 1) -> Path:
     """An empty directory at `out`, or a fresh one as `create` makes it, with the same errors; for `seeds` runs it is named by all seeds."""
+    check_place(Path(out or ""))
     try:
         path = Path(out) if out is not None else fresh_path(config, seeds)
         path.mkdir(parents=True, exist_ok=True)
@@ -87,6 +89,13 @@ def empty(out: str | Path | None, config: Config, seeds: int = 1) -> Path:
     if taken:
         raise FolderError(f"{path} is not empty; choose another --out, or add --resume to go on with the run in it")
     return path
+
+
+def check_place(path: Path) -> None:
+    """Raise FolderError where orbax could write checkpoints but not read them: it takes some paths for patterns."""
+    place = str(path.absolute())
+    if glob.escape(place) != place:
+        raise FolderError(f"checkpoints cannot lie in {place}, which orbax takes for a pattern; choose a path without [, * and ?")
 
 
 def fresh_path(config: Config, seeds: int) -> Path:
@@ -114,6 +123,7 @@ def open_existing(out: str | Path | None, config: Config) -> RunFolder:
     """
     if out is None:
         raise FolderError("--resume needs --out with the run folder to go on with")
+    check_place(Path(out))
     folder = RunFolder(Path(out))
     saved, asked = folder.read_config().to_json(), config.to_json()
     for name, value in saved.items():

@@ -55,6 +55,20 @@ def test_a_damaged_config_is_named(text, tmp_path, without_typing_hook):
         folder.RunFolder(tmp_path).read_config()
 
 
+@pytest.mark.parametrize("name", ["lr[0.1]", "a*", "why?"])
+def test_a_folder_whose_checkpoints_could_not_be_read_is_refused_before_it_is_made(name, tmp_path, monkeypatch):
+    with pytest.raises(folder.FolderError, match=r"^checkpoints cannot lie in .*; choose a path without \[, \* and \?$"):
+        folder.create(tmp_path / name / "run", CONFIG)
+    assert list(tmp_path.iterdir()) == []
+    moved = tmp_path / name
+    folder.create(tmp_path / "run", CONFIG).path.rename(moved)
+    with pytest.raises(folder.FolderError, match="checkpoints cannot lie in"):
+        folder.open_existing(moved, CONFIG)
+    monkeypatch.chdir(moved)
+    with pytest.raises(folder.FolderError, match="checkpoints cannot lie in"):
+        folder.empty(None, CONFIG)
+
+
 def test_a_file_in_the_place_of_the_folder_is_named(tmp_path):
     (tmp_path / "taken").write_text("")
     with pytest.raises(folder.FolderError, match=r"cannot write the run folder .*choose another --out"):
