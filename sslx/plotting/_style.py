@@ -32,8 +32,8 @@ def figure(columns: int = 1, rows: int = 1, *, width: float = 3.4, height: float
 
 
 def literal(name: str) -> str:
-    """A name that a user chose as text to be drawn as it is: between two dollars matplotlib would read mathematics."""
-    return name.replace("$", r"\$")
+    """A name that a user chose as text to be drawn as it is: matplotlib reads mathematics between dollars, and legends leave out _names."""
+    return (" " if name.startswith("_") else "") + name.replace("$", r"\$")
 
 
 def to_png(fig: Any) -> bytes:

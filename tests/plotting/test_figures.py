@@ -54,8 +54,9 @@ def test_a_single_image_has_a_map():
 def test_features_that_are_not_finite_are_left_out_and_names_are_drawn_as_they_are():
     """Between two dollars matplotlib would read mathematics, and stop at what is none."""
     labels = np.zeros(3, np.int32)
-    figure = plotting.feature_map(np.array([[np.nan, 0.0], [1.0, 1.0], [0.0, np.inf]]), labels, ("a$b^$",))
-    assert [len(points.get_offsets()) for points in figure.axes[0].collections] == [1, 0]
+    figure = plotting.feature_map(np.array([[np.nan, 0.0], [1.0, 1.0], [0.0, np.inf]]), labels, ("a$b^$", "_z"))
+    assert [len(points.get_offsets()) for points in figure.axes[0].collections] == [1, 0, 0]
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == [r"a\$b^\$", " _z"]
     assert plotting.to_png(figure)
     assert plotting.to_png(plotting.validation_curves({"folder:a$b^$": [VALIDATION]}))
 
