@@ -82,7 +82,8 @@ def _vote_on_device(train: AnyArray, labels: AnyArray, test: AnyArray, *, k: int
     """The same in one program."""
     similarity, nearest = lax.top_k(product(test, train.T), k)
     weights = jnp.exp((similarity - similarity[:, :1]) / temperature)
-    return jnp.argmax(jnp.einsum("tk,tkc->tc", weights, jax.nn.one_hot(labels[nearest], classes, dtype=weights.dtype)), axis=1)
+    votes = jax.nn.one_hot(labels[nearest], classes, dtype=weights.dtype)
+    return jnp.argmax(jnp.einsum("tk,tkc->tc", weights, votes, precision=lax.Precision.HIGHEST), axis=1)
 
 
 def default_k(count: int) -> int:
