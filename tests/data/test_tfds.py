@@ -23,7 +23,8 @@ class TinyPictures(tensorflow_datasets.core.GeneratorBasedBuilder):
             "label": tensorflow_datasets.features.ClassLabel(names=["x", "y"]),
         }
         features = tensorflow_datasets.features.FeaturesDict({key: known[key] for key in self.KEYS})
-        return tensorflow_datasets.core.DatasetInfo(builder=self, features=features)
+        supervised = self.KEYS if "label" in self.KEYS else None
+        return tensorflow_datasets.core.DatasetInfo(builder=self, features=features, supervised_keys=supervised)
 
     def _split_generators(self, dl_manager):
         return {"train": self._generate_examples(0, 10), "test": self._generate_examples(100, 4)}
