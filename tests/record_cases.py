@@ -60,6 +60,7 @@ RECORDS = {
         records([0, 1, None, 1]),
         r"set, train: example 2 has no label; give every one a label, -1 where it is unknown",
     ),
+    "labels for testing alone": (records([None] * 4, test=[0, 1]), r"set, train: example 0 has no label; give every one a label"),
     "no test label": (records(test=[0, None]), r"set, test: example 1 has no label; give every one a label"),
     "one class": (records([0, 0, 0]), r"set, train holds labels of less than two classes; at least two are wanted"),
     "low label": (records([0, 1, -2]), r"set, train has labels from -2 to 1, wanted -1 to 1; correct the labels"),

@@ -29,6 +29,7 @@ def write_splits(out: Path, path: Path, request: Request, splits: dict[str, Sequ
         DataError: an example is damaged, the labels are not what is wanted, or the cache has not enough room.
     """
     headers, given = [], {}
+    splits = {part: data for part, data in splits.items() if len(data) or part == "train"}
     for part, data in splits.items():
         read = list(in_parallel(partial(label_and_header, path, data, keys), range(len(data))))
         headers += [header for _, header in read]
@@ -36,7 +37,7 @@ def write_splits(out: Path, path: Path, request: Request, splits: dict[str, Sequ
     labels, classes = labels_and_classes(path, given, keys)
     size, notes = common_size(headers)
     if not classes:
-        notes += (f"no training example has a {keys.label}",)
+        notes += (f"no example has a {keys.label}",)
     rows = {part: np.arange(len(data)) for part, data in splits.items()}
     if "test" not in splits:
         splits["test"], labels["test"] = splits["train"], labels["train"]
@@ -66,13 +67,13 @@ def label_and_header(path: Path, data: Sequence[Any], keys: Keys, row: int) -> t
 
 
 def labels_and_classes(path: Path, given: dict[str, list[int | None]], keys: Keys) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    """Labels of the training and the test part, and the classes that they name; -1 and none where no training image has a label.
+    """Labels of the training and the test part, and the classes that they name; -1 and none where no image has a label.
 
     Raises:
         DataError: some images have no label, or the labels are not numbers of at least two classes.
     """
     given = {part: found for part, found in given.items() if part != "unlabelled"}
-    if given["train"] and all(label is None for label in given["train"]):
+    if given["train"] and all(label is None for found in given.values() for label in found):
         return {part: np.full(len(found), -1, np.int32) for part, found in given.items()}, ()
     labels = {}
     for part, found in given.items():

@@ -1,6 +1,7 @@
 """A folder of images: PATH/train/<class>/*.png|jpg|jpeg|webp and PATH/test/<class>/... (or validation, val), the test part optional.
 
-Without labels they lie in PATH/train and PATH/test themselves, or all in PATH. More images without labels may lie in PATH/unlabelled.
+Without labels they lie in PATH/train and PATH/test themselves, or all in PATH. Beside PATH/train more images without
+labels may lie in PATH/unlabelled.
 """
 
 import os
@@ -38,7 +39,8 @@ def folder(request: Request) -> Dataset:
         wanted = images_or_classes if flat else class_folders
         testing = next((name for name in there if wanted(root / name) or (name == "test" and not flat)), None)
         test = listing(root, testing, flat=flat) if testing else None
-        extra = next((listing(root, name, flat=True) for name in SPLITS["unlabelled"] if (root / name).is_dir()), None)
+        more = next((name for name in SPLITS["unlabelled"] if (root / name).is_dir() and images_or_classes(root / name)), None)
+        extra = listing(root, more, flat=True) if more else None
     except OSError as error:
         raise DataError(f"{root} cannot be read ({error}); check the path and its permissions") from None
     number = {name: i for i, name in enumerate(sorted(set(train.classes)))}

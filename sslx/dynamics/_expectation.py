@@ -51,7 +51,8 @@ def tilted_views(s: Float[Array, " M"], lam: Float[Array, " M"], p: int, q: int,
     kappa_1, kappa_2 = 1 + noise[0] ** 2, 1 + noise[1] ** 2
     excess = (kappa_1 * kappa_2 - 1) * s
     d_1 = 1 + 2 * kappa_1 * s * u
-    log_d = jnp.log(d_1) + jnp.log1p(2 * s * v * ((kappa_2 + 2 * excess * u) / d_1))  # no product of u and v, which float32 may not hold
+    tilt = (kappa_1 * kappa_2 - 1 + 1 / d_1) / kappa_1  # (kappa_2 + 2 excess u)/d_1 with no large numbers in it, and no product of u and v
+    log_d = jnp.log(d_1) + jnp.log1p(2 * s * v * tilt)
     log_weight = 2 * rho + p / 2 * log_x + q / 2 * log_y - jnp.sum(log_d, axis=-1) / 2
     root = jnp.sqrt(d_rho * d_xi / (math.gamma(p / 2) * math.gamma(q / 2)))[..., None]
     h = s * root * jnp.exp(log_weight[..., None] / 2 - log_d)  # in one exponential: the factors alone leave the range of float32

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from sslx.moments import at_least_float32
+
 OPTIMIZERS = ("sgd", "lars", "larc", "adamw")
 
 
@@ -57,8 +59,11 @@ def optimizer(
 def limit_by_trust(coefficient: float) -> optax.GradientTransformation:
     """Shorten the step of a weight w to |step| <= coefficient |w|; what starts at 0 may go anywhere."""
 
+    def norm(x: jax.Array) -> jax.Array:
+        return jnp.linalg.norm(at_least_float32(x))
+
     def limit(step: jax.Array, w: jax.Array) -> jax.Array:
-        longest, length = coefficient * jnp.linalg.norm(w), jnp.linalg.norm(step)
-        return step * jnp.where((longest > 0) & (length > longest), longest / length, 1.0)
+        longest, length = coefficient * norm(w), norm(step)
+        return (step * jnp.where((longest > 0) & (length > longest), longest / length, 1.0)).astype(step.dtype)
 
     return optax.stateless(lambda steps, params: jax.tree.map(limit, steps, params))

@@ -44,7 +44,15 @@ def test_examples_without_labels_are_a_data_set_without_labels(tmp_path):
     assert (found.classes, set(found.train_labels), set(found.test_labels), len(found.test_images)) == ((), {-1}, {-1}, 2)
     assert {image.tobytes() for image in (*found.train_images, *found.test_images)} == {each.tobytes() for each in pixels}
     held_out = "there is no test split: a fifth of all, 2 images, is held out for testing"
-    assert found.notes == ("no training example has a label", held_out)
+    assert found.notes == ("no example has a label", held_out)
+
+
+def test_parts_without_examples_are_as_if_they_were_not_there(tmp_path):
+    write_records(tmp_path / "train.array_record", [None] * 10)
+    for name in ("test", "unlabelled"):
+        write_records(tmp_path / f"{name}.array_record", [])
+    found = data.load(f"arrayrecord:{tmp_path}")
+    assert (len(found.train_images), len(found.test_images), found.unlabelled_images) == (8, 2, None)
 
 
 @pytest.mark.parametrize(("word", "labels"), [("unlabelled", [None, None]), ("unlabeled", [-1, 7])])

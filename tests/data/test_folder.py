@@ -69,6 +69,7 @@ def test_more_images_without_labels_are_kept_apart(name, inner, tmp_path):
     expected = data.load(f"folder:{tmp_path}/set")
     top = tmp_path / "set" / name / inner
     top.mkdir(parents=True)
+    (tmp_path / "set/unlabelled").mkdir(exist_ok=True)  # which may be empty
     for i in range(2):
         Image.fromarray(picture(i)).save(top / f"{i}.png")
     found = data.load(f"folder:{tmp_path}/set")

@@ -61,7 +61,7 @@ def test_a_prepared_set_is_read_by_its_name(directory, name):
 def test_a_set_without_labels_is_read_without_them(tmp_path):
     BarePictures(data_dir=str(tmp_path), file_format="array_record").download_and_prepare()
     found = data.load("bare_pictures", data_dir=tmp_path)
-    assert (found.classes, found.notes) == ((), ("no training example has a label",))
+    assert (found.classes, found.notes) == ((), ("no example has a label",))
     assert {image.tobytes() for image in found.train_images} == {picture(i).tobytes() for i in range(10)}
     np.testing.assert_array_equal(found.test_labels, [-1] * 4)
 

@@ -141,6 +141,20 @@ def test_few_modes_in_float32(flow, state):
     assert np.isfinite(slope).all()
 
 
+def test_a_small_mode_beside_large_ones_in_float32():
+    """With noise; forward mode and curvature too."""
+    flow, state = dynamics.cosine(alpha=1.0, noise=(0.1, 0.2)), np.float32([1.0, 1e-6, 0.5, 0.1])
+
+    @jax.jit
+    def derivatives(s):
+        curvature = jax.jacfwd(jax.jacrev(lambda s: flow.velocity(s)[0]))(s)
+        return jax.jacfwd(flow.velocity)(s), jax.jacrev(flow.velocity)(s), curvature
+
+    forward, reverse, curvature = derivatives(state)
+    np.testing.assert_allclose(forward, reverse, rtol=1e-5, atol=1e-6 * np.abs(reverse).max())
+    assert np.isfinite(curvature).all()
+
+
 def test_two_mode_expectation_against_the_integral_over_the_circle():
     """E[z_1^2 z_2^2/(||Dz||^3 ||z||)] is a mean over directions when M = 2: the quadrature's own derivation is not used."""
     s, lam = PAIR, PAIR**0.5

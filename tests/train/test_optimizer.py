@@ -41,6 +41,14 @@ def test_larc_limits_the_step_of_sgd_to_a_part_of_the_weight(rate, limited):
     np.testing.assert_allclose(update["bias"], -rate * GRADS["bias"], rtol=1e-6)
 
 
+def test_larc_takes_norms_in_float32():
+    w, g = jnp.ones((64, 64), jnp.float16), jnp.full((64, 64), 700, jnp.float16)
+    transform = optimizer("larc", 0.1)
+    update, _ = transform.update(g, transform.init(w), w)
+    assert update.dtype == jnp.float16
+    np.testing.assert_allclose(update, -0.02, rtol=1e-2)
+
+
 @pytest.mark.parametrize("params", [jax.tree.map(jnp.zeros_like, PARAMS), PARAMS])
 @pytest.mark.parametrize("grads", [jax.tree.map(jnp.zeros_like, GRADS), GRADS])
 def test_larc_moves_weights_that_are_zero_and_stays_where_there_is_no_gradient(params, grads):
