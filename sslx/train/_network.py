@@ -45,7 +45,7 @@ def init(network: Network, key: Array, images: Float[Array, "N ..."]) -> Variabl
 
 
 def apply_views(
-    network: Network, variables: Variables, views: Float[Array, "V N ..."], micro_batches: int = 1
+    network: Network, variables: Variables, views: Float[Array, "V N ..."], micro_batches: int = 1, *, key: Array | None = None
 ) -> tuple[Outputs, Variables]:
     """All views in training mode, one after the other, and the batch statistics after the last.
 
@@ -56,29 +56,36 @@ def apply_views(
     is enough. The embeddings are those of the whole batch, and so a loss of batch statistics and its gradient are exact (Gao et al.,
     2021, arXiv:2101.06983), where adding the gradients of a loss of each part would be another loss; batch norm alone sees a
     micro-batch, as without synchronisation it sees a device's share.
+
+    `key` is for what the network draws as flax's "dropout" (`nn.Dropout`, stochastic depth): other masks for every view and micro-batch.
     """
     if micro_batches > 1:
-        return apply_in_parts(network, variables, views, micro_batches)
+        return apply_in_parts(network, variables, views, micro_batches, key)
     outputs = []
-    for view in views:
-        out, new = network.apply(variables, view, train=True, mutable=["batch_stats"])
+    for i, view in enumerate(views):
+        rngs = None if key is None else {"dropout": jax.random.fold_in(key, i)}
+        out, new = network.apply(variables, view, train=True, mutable=["batch_stats"], rngs=rngs)
         variables = {**variables, **new}
         outputs.append(out)
     features, z, p = (jnp.stack(parts) for parts in zip(*outputs, strict=True))
     return Outputs(features, z, p), variables.get("batch_stats", {})
 
 
-def apply_in_parts(network: Network, variables: Variables, views: Float[Array, "V N ..."], parts: int) -> tuple[Outputs, Variables]:
+def apply_in_parts(
+    network: Network, variables: Variables, views: Float[Array, "V N ..."], parts: int, key: Array | None
+) -> tuple[Outputs, Variables]:
     """`apply_views` on rows i, i + parts, i + 2 parts, ... for every i < parts, keeping only the outputs for the backward pass."""
     v, n = views.shape[:2]
     if n % parts:
         raise ValueError(f"micro_batches must divide the {n} images of the batch, got {parts}; take a divisor")
 
     @jax.checkpoint
-    def body(batch_stats: Any, part: Array) -> tuple[Any, Outputs]:
-        out, batch_stats = apply_views(network, {**variables, "batch_stats": batch_stats}, part)
+    def body(batch_stats: Any, x: tuple[Array, Array | None]) -> tuple[Any, Outputs]:
+        part, part_key = x
+        out, batch_stats = apply_views(network, {**variables, "batch_stats": batch_stats}, part, key=part_key)
         return batch_stats, out
 
     split = jnp.moveaxis(views.reshape(v, n // parts, parts, *views.shape[2:]), 2, 0)
-    batch_stats, outputs = jax.lax.scan(body, variables.get("batch_stats", {}), split)
+    keys = None if key is None else jax.random.split(key, parts)
+    batch_stats, outputs = jax.lax.scan(body, variables.get("batch_stats", {}), (split, keys))
     return Outputs(*(jnp.moveaxis(x, 0, 2).reshape(v, n, -1) for x in outputs)), batch_stats

@@ -45,7 +45,8 @@ def make_step(
     """The training step: views, forward, loss, gradient, optimiser, target network, method state, online probe.
 
     Everything random is drawn from `fold_in(state.key, state.step)` and the example's index in the global batch, so that a
-    batch split over devices gives the same step as on one device, and a resumed run is the same run.
+    batch split over devices gives the same step as on one device, and a resumed run is the same run. Dropout alone draws for the device's
+    whole batch: its masks under `pmap` are not those of one device.
 
     Args:
         network: encoder and heads.
@@ -62,16 +63,18 @@ def make_step(
     """
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        view_key, loss_key = jax.random.split(jax.random.fold_in(state.key, state.step))
+        view_key, loss_key, dropout_key = jax.random.split(jax.random.fold_in(state.key, state.step), 3)
+        online_key, target_key = jax.random.split(jax.random.fold_in(dropout_key, axis_index(axis_name)))
         with jax.named_scope("views"):
             images = unit_interval(batch.images, jax.tree.leaves(state.params)[0].dtype)
             pixels = make_views(view_key, images, global_index(batch, axis_name), views)
             pixels = jax.lax.optimization_barrier(pixels)  # or XLA makes the views again for each consumer
 
         def objective(params: Any) -> tuple[Scalar, Any]:
-            out, batch_stats = apply_views(network, {"params": params, "batch_stats": state.batch_stats}, pixels, micro_batches)
+            variables = {"params": params, "batch_stats": state.batch_stats}
+            out, batch_stats = apply_views(network, variables, pixels, micro_batches, key=online_key)
             with jax.named_scope("target"):
-                target, target_stats = target_embeddings(network, method, state, out.z, pixels, batch.labels, micro_batches)
+                target, target_stats = target_embeddings(network, method, state, out.z, pixels, batch.labels, micro_batches, target_key)
             with jax.named_scope("loss"):
                 value, terms, method_state = method.loss(Online(out.z, out.p), target, state.method_state, loss_key, state.step, axis_name)
             return value, (terms, batch_stats, target_stats, method_state, out.features)
@@ -105,14 +108,14 @@ def global_index(batch: Batch, axis_name: AxisName) -> Int[Array, " N"]:
 
 
 def target_embeddings(
-    network: Network, method: Method, state: TrainState, z: Views, pixels: Array, labels: Array, micro_batches: int
+    network: Network, method: Method, state: TrainState, z: Views, pixels: Array, labels: Array, micro_batches: int, key: Array
 ) -> tuple[Views, Any]:
     """What the online embeddings are compared with, [V, N, d], and the target network's new batch statistics ({} without one)."""
     if method.target == "labels":
         return jnp.broadcast_to(jax.nn.one_hot(labels, z.shape[-1], dtype=z.dtype), z.shape), {}
     if method.target == "self":
         return z, {}
-    out, stats = apply_views(network, state.target, pixels, micro_batches)
+    out, stats = apply_views(network, state.target, pixels, micro_batches, key=key)
     return jax.lax.stop_gradient(out.z), stats
 
 
