@@ -1,7 +1,7 @@
 """A folder of images: PATH/train/<class>/*.png|jpg|jpeg|webp and PATH/test/<class>/... (or validation, val), the test part optional.
 
 Without labels they lie in PATH/train and PATH/test themselves, or all in PATH. Beside PATH/train more images without
-labels may lie in PATH/unlabelled.
+labels may lie in PATH/unlabelled. What lies in directories within a class, or within PATH/unlabelled, belongs to it.
 """
 
 import os
@@ -39,8 +39,7 @@ def folder(request: Request) -> Dataset:
         wanted = images_or_classes if flat else class_folders
         testing = next((name for name in there if wanted(root / name) or (name == "test" and not flat)), None)
         test = listing(root, testing, flat=flat) if testing else None
-        more = next((name for name in SPLITS["unlabelled"] if (root / name).is_dir() and images_or_classes(root / name)), None)
-        extra = listing(root, more, flat=True) if more else None
+        extra = next((found for name in SPLITS["unlabelled"] if (found := unlabelled(root, root / name))), None)
     except OSError as error:
         raise DataError(f"{root} cannot be read ({error}); check the path and its permissions") from None
     number = {name: i for i, name in enumerate(sorted(set(train.classes)))}
@@ -67,21 +66,29 @@ def folder(request: Request) -> Dataset:
 
 def passed_over(paths: list[str]) -> list[str]:
     """The note on what is not read."""
-    return [f"{len(paths)} entries that are no PNG, JPEG or WebP files are passed over, the first {paths[0]}"] if paths else []
+    what = f"{len(paths)} entries that are no PNG, JPEG or WebP files, or in no class,"
+    return [f"{what} are passed over, the first {paths[0]}"] if paths else []
 
 
 def images_or_classes(top: Path) -> list[str]:
     """What there is in `top`, hidden entries aside."""
-    return [entry.path for entry in os.scandir(top) if not entry.name.startswith(".")]
+    return [entry.path for entry in os.scandir(os.path.abspath(top)) if not entry.name.startswith(".")]
 
 
 def loose(root: Path, top: Path) -> Listing | None:
     """The images that lie in `top` itself, without classes; None where it holds none, or directories."""
     if not top.is_dir() or class_folders(top):
         return None
-    inside(root, str(top))
-    files, others = images_in(root, str(top))
-    return Listing(files, [], others) if files else None
+    found = images_in(root, str(top))
+    return found if found.sources else None
+
+
+def unlabelled(root: Path, top: Path) -> Listing | None:
+    """The images in `top` and its directories; None where there is nothing."""
+    found = images_in(root, str(top)) if top.is_dir() else Listing([], [], [])
+    if found.others and not found.sources:
+        raise DataError(f"{top} holds no images; add PNG, JPEG or WebP files or remove the directory")
+    return found if found.sources else None
 
 
 def listing(root: Path, split: str, *, flat: bool) -> Listing:
@@ -93,15 +100,15 @@ def listing(root: Path, split: str, *, flat: bool) -> Listing:
         raise DataError(f"{root} has no directory {split}/; the layout {LAYOUT} is wanted")
     if flat and (found := loose(root, top)):
         return found
-    found = Listing([], [], [])
-    for directory in class_folders(top):
-        inside(root, directory)
-        files, others = images_in(root, directory)
-        if not files:
+    directories = class_folders(top)
+    found = Listing([], [], sorted(set(images_or_classes(top)) - set(directories)))
+    for directory in directories:
+        part = images_in(root, directory)
+        if not part.sources:
             raise DataError(f"{directory} is a class with no images; add PNG, JPEG or WebP files or remove the directory")
-        found.sources.extend(files)
-        found.classes.extend([os.path.basename(directory)] * len(files))
-        found.others.extend(others)
+        found.sources.extend(part.sources)
+        found.classes.extend([os.path.basename(directory)] * len(part.sources))
+        found.others.extend(part.others)
     if not found.sources:
         raise DataError(f"{top} has no class directories; the layout {LAYOUT} is wanted")
     return found
@@ -112,13 +119,19 @@ def class_folders(top: Path) -> list[str]:
     return sorted(entry.path for entry in os.scandir(os.path.abspath(top)) if entry.is_dir() and not entry.name.startswith("."))
 
 
-def images_in(root: Path, directory: str) -> tuple[list[Source], list[str]]:
-    """The image files of a class in order, and the paths of all else that is not hidden."""
+def images_in(root: Path, directory: str) -> Listing:
+    """The image files in a directory and those within it in order, without classes, and the paths of all else that is not hidden."""
+    inside(root, directory)
     files, others = [], []
     for entry in os.scandir(directory):
         if entry.name.startswith("."):
             continue
         image = entry.name.lower().endswith(EXTENSIONS)
+        if entry.is_dir(follow_symlinks=False):
+            below = images_in(root, entry.path)
+            files.extend(below.sources)
+            others.extend(below.others)
+            continue
         if image and entry.is_symlink():
             inside(root, entry.path)
         if image and entry.is_file():
@@ -126,7 +139,7 @@ def images_in(root: Path, directory: str) -> tuple[list[Source], list[str]]:
             files.append(Source(entry.path, status.st_size, status.st_mtime_ns))
         else:
             others.append(entry.path)
-    return sorted(files), sorted(others)
+    return Listing(sorted(files), [], sorted(others))
 
 
 def inside(root: Path, path: str) -> None:

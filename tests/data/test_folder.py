@@ -15,18 +15,21 @@ def test_images_come_in_the_order_of_class_and_name_with_their_labels(tmp_path):
     (tmp_path / "set/train/cat/notes.txt").write_text("not an image")
     (tmp_path / "set/train/.hidden").mkdir()
     (tmp_path / "set/test/cat/.nomedia").touch()
-    (tmp_path / "set/test/dog/puppies").mkdir()
+    (tmp_path / "set/train/ant.png").write_text("in no class")
+    (tmp_path / "set/test/dog/puppies/empty").mkdir(parents=True)
+    pixels[tmp_path / "set/test/dog/puppies/8.png"] = picture(8)
+    Image.fromarray(picture(8)).save(tmp_path / "set/test/dog/puppies/8.png")
     calls = []
     found = data.load(f"folder:{tmp_path}/set", progress=lambda done, total: calls.append((done, total)))
     assert found.classes == ("ant", "cat", "dog")
     np.testing.assert_array_equal(found.train_labels, [0, 0, 0, 1, 1, 1, 2, 2, 2])
-    np.testing.assert_array_equal(found.test_labels, [0, 0, 1, 1, 2, 2])
+    np.testing.assert_array_equal(found.test_labels, [0, 0, 1, 1, 2, 2, 2])
     assert (found.train_labels.dtype, found.test_labels.dtype) == (np.int32, np.int32)
     for split, images in (("train", found.train_images), ("test", found.test_images)):
         np.testing.assert_array_equal(images, [pixels[path] for path in sorted(pixels) if split in path.parts])
-    first = tmp_path / "set/train/cat/notes.txt"
-    assert found.notes == (f"2 entries that are no PNG, JPEG or WebP files are passed over, the first {first}",)
-    assert calls[-1] == (15, 15)
+    passed_over = "2 entries that are no PNG, JPEG or WebP files, or in no class, are passed over, the first"
+    assert found.notes == (f"{passed_over} {tmp_path}/set/train/ant.png",)
+    assert calls[-1] == (16, 16)
 
 
 @pytest.mark.parametrize("extension", ["jpg", "JPEG", "webp"])
@@ -63,14 +66,14 @@ def test_other_names_of_the_test_directory_are_known(name, tmp_path):
         data.load(f"folder:{tmp_path}/set")
 
 
-@pytest.mark.parametrize(("name", "inner"), [("unlabelled", ""), ("unlabeled", "some/")])
+@pytest.mark.parametrize(("name", "inner"), [("unlabelled", ("", "")), ("unlabeled", ("", "some/more"))])
 def test_more_images_without_labels_are_kept_apart(name, inner, tmp_path):
     write_folder(tmp_path / "set")
     expected = data.load(f"folder:{tmp_path}/set")
-    top = tmp_path / "set" / name / inner
-    top.mkdir(parents=True)
-    (tmp_path / "set/unlabelled").mkdir(exist_ok=True)  # which may be empty
-    for i in range(2):
+    (tmp_path / "set/unlabelled").mkdir()  # which may be empty
+    for i, directory in enumerate(inner):
+        top = tmp_path / "set" / name / directory
+        top.mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture(i)).save(top / f"{i}.png")
     found = data.load(f"folder:{tmp_path}/set")
     np.testing.assert_array_equal(found.unlabelled_images, [picture(i) for i in range(2)])
