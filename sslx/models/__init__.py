@@ -9,4 +9,4 @@ from sslx.models._convnet import MLP as MLP, ConvNet as ConvNet
 from sslx.models._encoders import ENCODERS as ENCODERS, encoder as encoder
 from sslx.models._heads import Head as Head
 from sslx.models._resnet import BasicBlock as BasicBlock, BottleneckBlock as BottleneckBlock, ResNet as ResNet
-from sslx.models._torch import from_torch as from_torch
+from sslx.models._torch import from_torch as from_torch, to_torch as to_torch

@@ -1,10 +1,12 @@
-"""Weights in the layout that PyTorch's ResNets are published in."""
+"""Weights in the layout that PyTorch's ResNets are published in, there and back."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from flax.traverse_util import flatten_dict
 from jax import Array
 
 FIELDS = {
@@ -13,6 +15,8 @@ FIELDS = {
     "running_mean": ("batch_stats", "mean"),
     "running_var": ("batch_stats", "var"),
 }
+NAMES = {leaf: field for field, (_, leaf) in FIELDS.items()} | {"kernel": "weight"}
+SHORTCUT = {"downsample.0": "downsample_conv", "downsample.1": "downsample_bn"}
 
 
 def from_torch(state_dict: Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:
@@ -51,7 +55,7 @@ def from_torch(state_dict: Mapping[str, Any], *, prefix: str = "") -> dict[str, 
 
 def place(name: str, value: np.ndarray) -> tuple[str, tuple[str, ...], dict[str, Array]]:
     """Collection, module path and named array of one entry of the state dict."""
-    *modules, field = name.replace("downsample.0", "downsample_conv").replace("downsample.1", "downsample_bn").split(".")
+    *modules, field = renamed(name, SHORTCUT).split(".")
     known = field in FIELDS and (len(modules) == 1 or (len(modules) == 3 and modules[0].startswith("layer")))
     if not known or not modules[-1].startswith(("conv", "bn", "downsample")):
         raise ValueError(
@@ -62,3 +66,31 @@ def place(name: str, value: np.ndarray) -> tuple[str, tuple[str, ...], dict[str,
         return "params", path, {"kernel": jnp.asarray(value.transpose(2, 3, 1, 0), jnp.float32)}
     collection, leaf = FIELDS[field]
     return collection, path, {leaf: jnp.asarray(value, jnp.float32)}
+
+
+def to_torch(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The state dict with torchvision's names of the variables of a `ResNet`, as `sslx.load` gives them: the inverse of `from_torch`.
+
+    As tensors they load into torchvision's network of that size once its `fc` is an identity. For a network without `-imagenet` in its name
+    `conv1` is to be a convolution of 3x3 pixels with stride 1, and `maxpool` an identity. Its images are in [0, 1], not standardised.
+
+    Raises:
+        ValueError: a name is not one of a ResNet's.
+    """
+    state = {}
+    for collection in ("params", "batch_stats"):
+        for path, value in flatten_dict(variables.get(collection, {}), sep=".").items():
+            module, _, leaf = path.rpartition(".")
+            name = re.sub(r"^(layer\d+)_", r"\1.", renamed(module, {ours: theirs for theirs, ours in SHORTCUT.items()}))
+            array = np.array(value, np.float32)
+            if not re.match(r"(conv1|bn1|layer\d+\.\d+\.\S+)$", name) or leaf not in NAMES:
+                raise ValueError(f"variables have {path!r}, which is none of a ResNet's; pass the variables of a ResNet encoder")
+            state[f"{name}.{NAMES[leaf]}"] = np.ascontiguousarray(array.transpose(3, 2, 0, 1)) if array.ndim == 4 else array
+    return state
+
+
+def renamed(name: str, parts: Mapping[str, str]) -> str:
+    """The name with every part replaced."""
+    for old, new in parts.items():
+        name = name.replace(old, new)
+    return name

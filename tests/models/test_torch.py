@@ -1,11 +1,11 @@
-"""Converted weights against a forward pass written in NumPy on the published layout."""
+"""Converted weights against a forward pass written in NumPy on the published layout, and back to where they came from."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sslx.models import ResNet, encoder, from_torch
+from sslx.models import MLP, ResNet, encoder, from_torch, to_torch
 
 
 def published_shapes(blocks, width, *, bottleneck, stem):
@@ -93,6 +93,22 @@ def test_the_published_networks_fill_every_parameter(name, blocks, bottleneck):
     converted = from_torch(state, prefix="module.")
     assert jax.tree.map(jnp.shape, converted) == jax.tree.map(jnp.shape, dict(shapes))
     assert {leaf.dtype for leaf in jax.tree.leaves(converted)} == {jnp.dtype(jnp.float32)}
+
+
+@pytest.mark.parametrize(("bottleneck", "stem"), [(False, "cifar"), (True, "imagenet")])
+def test_there_and_back_is_the_same_state(bottleneck, stem):
+    state = random_state(published_shapes((2, 1), 4, bottleneck=bottleneck, stem=stem))
+    back = to_torch(from_torch(state))
+    assert set(state) - set(back) == {name for name in state if name.startswith("fc.") or name.endswith("num_batches_tracked")}
+    for name, value in back.items():
+        np.testing.assert_array_equal(value, state[name].astype(np.float32))
+        assert (value.flags.c_contiguous, value.flags.writeable) == (True, True)
+
+
+def test_variables_of_other_networks_do_not_go_to_torch():
+    variables = MLP((3,)).init(jax.random.key(0), jnp.zeros((2, 4, 4, 1)))
+    with pytest.raises(ValueError, match=r"variables have 'Dense_0\.kernel', which is none of a ResNet's; pass the variables of a ResNet"):
+        to_torch(variables)
 
 
 def test_other_networks_are_refused():
