@@ -5,8 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax import Array
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from sslx.parallel import host
 from sslx.threads import thread_pools
@@ -25,29 +24,6 @@ class Event(NamedTuple):
     step: int
     state: Any
     metrics: dict[str, Float[np.ndarray, "steps lanes"]]
-
-
-def epoch_order(seed: int | Array, epoch: int | Array, count: int) -> Int[Array, " N"]:
-    """The order in which an epoch visits `count` images: a function of seed and epoch, the same on the host and inside a jitted loop."""
-    return jax.random.permutation(jax.random.fold_in(jax.random.key(seed), epoch), count)
-
-
-def batches(
-    images: np.ndarray, labels: np.ndarray, batch_size: int, *, seed: int, start: int = 0
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Shuffled (images, labels) without end from step `start` on; each epoch has its own `epoch_order` and drops its short batch.
-
-    So a resumed run sees the batches it would have seen.
-    """
-    per_epoch = len(images) // batch_size
-    step = start
-    while True:
-        epoch, first = divmod(step, per_epoch)
-        order = np.asarray(epoch_order(seed, epoch, len(images)))
-        for i in range(first, per_epoch):
-            rows = order[i * batch_size : (i + 1) * batch_size]
-            yield images[rows], labels[rows]
-            step += 1
 
 
 def train(step_fn: StepFn, state: Any, stream: Iterator[Batch], *, start: int, stop: int, every: int, per_call: int = 1) -> Iterator[Event]:

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Int
 
-from sslx.train._loop import StepFn, epoch_order
+from sslx.train._batches import epoch_order
+from sslx.train._loop import StepFn
 from sslx.train._step import Batch
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 
+import jax
 import numpy as np
 import pytest
 
@@ -33,3 +34,14 @@ def test_a_memory_mapped_array_is_read(tmp_path):
     mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
     (images, labels), *_ = streamed(mapped, LABELS, 8, seed=0, start=0, stop=1)
     np.testing.assert_array_equal(images, IMAGES[labels])
+
+
+def test_where_jax_has_no_cpu_the_order_is_found_on_the_accelerator(monkeypatch):
+    """JAX_PLATFORMS=cuda leaves jax without one."""
+    want = next(batches(IMAGES, LABELS, 8, seed=3))
+
+    def local_devices(*, backend=None):
+        raise RuntimeError(f"Unknown backend {backend}. Available backends are ['cuda']")
+
+    monkeypatch.setattr(jax, "local_devices", local_devices)
+    np.testing.assert_array_equal(next(streamed(IMAGES, LABELS, 8, seed=3, start=0, stop=1))[0], want[0])
