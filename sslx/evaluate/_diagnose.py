@@ -113,33 +113,35 @@ def diagnose(
         signal_left=None if features_b is None or not signal_before else signal(features, features_b) / signal_before,
         variance_hinge=(terms or {}).get("variance"),
     )
-    verdict = _verdict(evidence, spectrum, len(features), None if known is None else known[1])
-    sentence = _sentence(verdict, evidence, len(spectrum)) + _remarks(evidence, predictor_eigenvalues, terms)
-    return Diagnosis(verdict, sentence, REMEDIES[verdict], evidence, spectrum)
+    verdict, sentence = _verdict(evidence, spectrum, len(features), None if known is None else known[1])
+    remarks = _remarks(evidence, predictor_eigenvalues, terms)
+    return Diagnosis(verdict, sentence + remarks, REMEDIES[verdict], evidence, spectrum)
 
 
-def _verdict(evidence: Evidence, spectrum: np.ndarray, n: int, labels: np.ndarray | None) -> str:
+def _verdict(evidence: Evidence, spectrum: np.ndarray, n: int, labels: np.ndarray | None) -> tuple[str, str]:
+    """The verdict, and in a sentence what it rests on."""
+    d, hinge = len(spectrum), evidence.variance_hinge
+    if evidence.spread < 1e-3:
+        return COMPLETE, f"All rows are nearly one point: their variance is {evidence.spread:.1e} of their mean square."
+    if hinge is not None and hinge > 0.95:
+        return COMPLETE, f"The features hardly vary: VICReg's variance term is {hinge:.2f}, and 1 where nothing varies."
     unrelated = evidence.agreement is not None and evidence.agreement < 0.1
-    erased = unrelated and evidence.signal_left is not None and evidence.signal_left < 0.01
-    if evidence.spread < 1e-3 or _hinge_is_open(evidence) or erased:
-        return COMPLETE
+    if unrelated and evidence.signal_left is not None and evidence.signal_left < 0.01:
+        left = f"{evidence.signal_left:.1e}"
+        return COMPLETE, f"Training erased what two views of one image share: {left} of it is left, the rest is noise."
     if evidence.clusters >= 2 and evidence.within_clusters < 0.1:
-        return CLUSTER
-    d = len(spectrum)
+        share = f"{evidence.within_clusters:.1%}"
+        return CLUSTER, f"The rows sit on {evidence.clusters} points: {share} of the variance is within clusters."
     if evidence.effective_dimension < min(5.5, d / 3) or evidence.rank < min(d, n - 1):
-        return DIMENSIONAL
+        return DIMENSIONAL, f"The features fill about {min(evidence.rank, evidence.effective_dimension):.1f} of {d} dimensions."
     if unrelated:
-        return NOISE
-    if evidence.neighbour_accuracy is not None and labels is not None and evidence.neighbour_accuracy < _chance(labels):
-        return NOISE
-    if evidence.agreement is None and evidence.neighbour_accuracy is None and _as_flat_as_noise(spectrum, n):
-        return NOISE
-    return HEALTHY
-
-
-def _hinge_is_open(evidence: Evidence) -> bool:
-    """Whether by VICReg's variance term the features hardly vary."""
-    return evidence.variance_hinge is not None and evidence.variance_hinge > 0.95
+        return NOISE, f"Two views of one image have nothing in common: they correlate by {evidence.agreement:.2f}."
+    accuracy = evidence.neighbour_accuracy
+    if accuracy is not None and labels is not None and accuracy < _chance(labels):
+        return NOISE, f"Neighbours do not share labels: leave-one-out accuracy is {accuracy:.2f}, that of chance."
+    if evidence.agreement is None and accuracy is None and _as_flat_as_noise(spectrum, n):
+        return NOISE, "The spectrum is as flat as that of independent noise; a second view or labels would tell it from perfect whitening."
+    return HEALTHY, f"The features spread over an effective {evidence.effective_dimension:.1f} of {d} dimensions."
 
 
 def signal(a: Float[np.ndarray, "N d"], b: Float[np.ndarray, "N d"]) -> float:
@@ -221,27 +223,6 @@ def _chance(labels: np.ndarray) -> float:
     """Accuracy of the largest class, and three standard deviations of luck above it."""
     share = np.unique(labels, return_counts=True)[1].max() / len(labels)
     return share + 3 * np.sqrt(share * (1 - share) / min(len(labels), 2000))
-
-
-def _sentence(verdict: str, evidence: Evidence, d: int) -> str:
-    if verdict == COMPLETE and evidence.spread >= 1e-3 and _hinge_is_open(evidence):
-        return f"The features hardly vary: VICReg's variance term is {evidence.variance_hinge:.2f}, and 1 where nothing varies."
-    if verdict == COMPLETE and evidence.spread >= 1e-3:
-        return f"Training erased what two views of one image share: {evidence.signal_left:.1e} of it is left, the rest is noise."
-    if verdict == COMPLETE:
-        return f"All rows are nearly one point: their variance is {evidence.spread:.1e} of their mean square."
-    if verdict == NOISE:
-        if evidence.agreement is not None and evidence.agreement < 0.1:
-            return f"Two views of one image have nothing in common: they correlate by {evidence.agreement:.2f}."
-        if evidence.neighbour_accuracy is not None:
-            return f"Neighbours do not share labels: leave-one-out accuracy is {evidence.neighbour_accuracy:.2f}, that of chance."
-        return "The spectrum is as flat as that of independent noise; a second view or labels would tell it from perfect whitening."
-    if verdict == CLUSTER:
-        return f"The rows sit on {evidence.clusters} points: {evidence.within_clusters:.1%} of the variance is within clusters."
-    if verdict == DIMENSIONAL:
-        filled = min(evidence.rank, evidence.effective_dimension)
-        return f"The features fill about {filled:.1f} of {d} dimensions."
-    return f"The features spread over an effective {evidence.effective_dimension:.1f} of {d} dimensions."
 
 
 def _remarks(evidence: Evidence, predictor_eigenvalues: np.ndarray | None, terms: Mapping[str, float] | None) -> str:
