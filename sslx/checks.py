@@ -4,6 +4,7 @@ They look at shapes, dtypes and plain numbers only, so they cost nothing after t
 """
 
 import math
+from collections.abc import Collection
 from numbers import Integral, Real
 
 import jax.numpy as jnp
@@ -62,10 +63,10 @@ def check_square(name: str, x: AnyArray, width: int | None = None) -> None:
         raise ValueError(f"{name} must have shape {wanted}, got {x.shape}; pass a square matrix as wide as the embeddings")
 
 
-def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
+def check_choice(name: str, value: object, choices: Collection[object]) -> None:
     """Raise ValueError unless `value` is one of `choices`."""
     if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+        raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}, got {value!r}")
 
 
 def check_integer(name: str, value: int, *, minimum: int = 1) -> None:

@@ -16,6 +16,8 @@ import numpy as np
 from jax import Array
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from sslx.checks import check_choice
+
 AXIS = "batch"
 MODES = ("auto", "jit", "pmap")
 Tree = TypeVar("Tree")
@@ -44,8 +46,7 @@ def lift(mode: str = "auto", devices: int | None = None) -> Lift:
     Raises:
         ValueError: unknown mode, more devices than there are, or "pmap" with several processes.
     """
-    if mode not in MODES:
-        raise ValueError(f"parallel must be one of {', '.join(MODES)}, got {mode!r}")
+    check_choice("parallel", mode, MODES)
     if mode == "pmap" and jax.process_count() > 1:
         raise ValueError(f"parallel pmap is for one process, there are {jax.process_count()}; use jit")
     found = jax.devices()

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("without_typing_hook")
         (lambda: checks.check_square("c", Z), ValueError, r"c must have shape \[d, d\], got \(4, 3\)"),
         (lambda: checks.check_square("c", jnp.ones((0, 0))), ValueError, r"c must have shape \[d, d\], got \(0, 0\)"),
         (lambda: checks.check_square("c", jnp.eye(3), 4), ValueError, r"c must have shape \[4, 4\], got \(3, 3\)"),
-        (lambda: checks.check_choice("side", "up", ("left", "right")), ValueError, "side must be one of 'left', 'right', got 'up'"),
+        (lambda: checks.check_choice("side", "up", ("left", "right")), ValueError, "side must be one of left, right, got 'up'"),
         (lambda: checks.check_integer("order", 1.5), ValueError, "order must be an integer of at least 1, got 1.5"),
     ],
 )

@@ -76,7 +76,7 @@ def resize_matrices(
     start: Float[Array, " N"], length: Float[Array, " N"], size: int, target: int, interpolation: str
 ) -> Float[Array, "N target size"]:
     """Weights that resample the pixels [start, start + length) of an axis of `size` pixels to `target` samples."""
-    check_choice("interpolation", interpolation, tuple(FILTERS))
+    check_choice("interpolation", interpolation, FILTERS)
     kernel, support = FILTERS[interpolation]
     shrink = length[:, None, None] / target
     stretch = jnp.maximum(shrink, 1)

@@ -85,7 +85,7 @@ def pairwise_entropy(
         "bhattacharyya": lambda p, q: (-bhattacharyya_and_overlap(p, q)[0],),
         "chernoff": lambda p, q: (-chernoff_divergence(p, q, chernoff_alpha),),
     }
-    check_choice("distance", distance, tuple(exponents))
+    check_choice("distance", distance, exponents)
     check_range("chernoff_alpha", chernoff_alpha, 1.0)
     mix = mixture(means, covs_or_variance, weights, name="covs_or_variance")
     (overlap,) = _log_overlaps(mix, exponents[distance], chunk)

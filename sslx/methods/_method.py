@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from jax import Array
 
+from sslx.checks import check_choice
 from sslx.typing import AxisName, Embedding, Matrix, Scalar, Views
 
 Loss = Callable[..., tuple[Scalar, Any]]
@@ -113,6 +114,5 @@ def add(terms_a: Any, terms_b: Any) -> Any:
 
 def pick(name: str, value: str, table: dict[str, Any]) -> Any:
     """The entry of `table` called `value`, or a ValueError that lists them."""
-    if value not in table:
-        raise ValueError(f"{name} must be one of {', '.join(table)}, got {value!r}")
+    check_choice(name, value, table)
     return table[value]

@@ -6,6 +6,7 @@ from functools import partial
 from flax import linen as nn
 from flax.typing import Dtype
 
+from sslx.checks import check_choice
 from sslx.models._convnet import MLP, ConvNet
 from sslx.models._resnet import ResNet
 from sslx.typing import AxisName
@@ -35,6 +36,5 @@ def encoder(name: str, *, dtype: Dtype | None = None, axis_name: AxisName = None
     Raises:
         ValueError: the name is not in the table.
     """
-    if name not in ENCODERS:
-        raise ValueError(f"model must be one of {', '.join(ENCODERS)}, got {name!r}")
+    check_choice("model", name, ENCODERS)
     return ENCODERS[name](dtype=dtype, axis_name=axis_name, momentum=momentum)

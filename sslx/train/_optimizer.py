@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from sslx.checks import check_choice
 from sslx.moments import at_least_float32
 
 OPTIMIZERS = ("sgd", "lars", "larc", "adamw")
@@ -51,8 +52,7 @@ def optimizer(
         ),
         "adamw": lambda: optax.adamw(schedule, weight_decay=weight_decay, mask=decayed),
     }
-    if name not in table:
-        raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {name!r}")
+    check_choice("optimizer", name, OPTIMIZERS)
     return table[name]()
 
 

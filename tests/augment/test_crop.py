@@ -82,7 +82,7 @@ def test_a_mirrored_crop_is_the_crop_flipped():
 
 
 def test_an_unknown_filter_is_refused():
-    with pytest.raises(ValueError, match=r"interpolation must be one of 'bilinear', 'bicubic', got 'lanczos'"):
+    with pytest.raises(ValueError, match=r"interpolation must be one of bilinear, bicubic, got 'lanczos'"):
         resized_crop(jnp.zeros((1, 4, 4, 3)), jnp.array([[0.0, 0.0, 4.0, 4.0]]), (4, 4), interpolation="lanczos")
 
 

@@ -258,7 +258,7 @@ def test_embedding_scores_do_not_depend_on_the_unit(exponent):
 
 def test_bad_input(without_typing_hook):
     x, labels = blobs(30, 0.2)
-    with pytest.raises(ValueError, match="parts must be one of 'knn', 'linear', 'few_label', got 'nearest'"):
+    with pytest.raises(ValueError, match="parts must be one of knn, linear, few_label, got 'nearest'"):
         evaluate(x, x, dataset_of(labels, labels), parts=("nearest",))
     with pytest.raises(ValueError, match=r"z must have shape \[N, d\], got \(30,\)"):
         embedding_scores(x[:, 0])

@@ -260,5 +260,5 @@ def test_bad_input_is_named():
         pairwise_entropy(means, 1.0, weights=jnp.ones(3))
     with pytest.raises(TypeError, match="weights must be a floating-point array, got list"):
         pairwise_entropy(means, 1.0, weights=[1.0, 1.0, 1.0, 1.0])  # pyright: ignore
-    with pytest.raises(ValueError, match="distance must be one of 'kl'"):
+    with pytest.raises(ValueError, match="distance must be one of kl"):
         pairwise_entropy(means, 1.0, distance="euclid")
