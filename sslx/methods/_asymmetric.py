@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from sslx import losses, predictors
-from sslx.methods._method import HeadSize, Loss, Method, MethodLoss, Online, add, cross_views, pair, pick
+from sslx.methods._method import HeadSize, Loss, Method, MethodLoss, Online, both, cross_views, pair, pick
 from sslx.typing import AxisName, Matrix, Scalar, Views
 
 REGRESSION = {"cosine": losses.cosine, "euclidean": losses.euclidean}
@@ -42,7 +42,7 @@ def directpred(
     `decay` of the correlation is 0.998 with a moving-average target and 0.5 without, unless given.
     """
     loss = through_predictor(pick("distance", distance, REGRESSION))
-    return with_closed_form(loss, partial(powers_of_correlations, alpha=alpha, eps=eps), target, ema, decay)
+    return with_closed_form(loss, alpha, eps, target, ema, decay)
 
 
 def directcopy(
@@ -63,7 +63,7 @@ def isoloss(
 ) -> Method:
     """IsoLoss (Halvagal, Laborieux, Zenke, 2023, arXiv:2212.04858), cosine or Euclidean; `decay` as in `directpred`."""
     loss = pick("distance", distance, ISO_LOSS)
-    return with_closed_form(loss, partial(powers_of_correlations, alpha=alpha, eps=eps), target, ema, decay)
+    return with_closed_form(loss, alpha, eps, target, ema, decay)
 
 
 def closed_form(loss: Loss, powers: Callable[..., Sequence[Matrix]], decay: float) -> MethodLoss:
@@ -79,9 +79,7 @@ def closed_form(loss: Loss, powers: Callable[..., Sequence[Matrix]], decay: floa
         corr_a = update(state, z_a).astype(state.dtype)
         corr_b = update(corr_a, z_b).astype(state.dtype)
         w_a, w_b = powers(corr_a, corr_b)
-        value_ab, terms_ab = loss(z_a, target_b, w_a, axis_name=axis_name)
-        value_ba, terms_ba = loss(z_b, target_a, w_b, axis_name=axis_name)
-        return value_ab + value_ba, add(terms_ab, terms_ba), corr_b
+        return *both(loss(z_a, target_b, w_a, axis_name=axis_name), loss(z_b, target_a, w_b, axis_name=axis_name)), corr_b
 
     return apply
 
@@ -96,8 +94,9 @@ def powers_of_correlations(*corr: Matrix, alpha: float, eps: float) -> Sequence[
     return [predictors.directpred(c, alpha=alpha, eps=eps) for c in corr]
 
 
-def with_closed_form(loss: Loss, powers: Callable[..., Sequence[Matrix]], target: str, ema: float, decay: float | None) -> Method:
+def with_closed_form(loss: Loss, alpha: float, eps: float, target: str, ema: float, decay: float | None) -> Method:
     """A method with a closed-form predictor, whose state is the correlation [d, d], zero at the start."""
+    powers = partial(powers_of_correlations, alpha=alpha, eps=eps)
     decay = decay if decay is not None else {"ema": 0.998, "self": 0.5}[target]
     return Method(
         closed_form(loss, powers, decay),

@@ -9,7 +9,7 @@ from jax import Array
 
 from sslx import losses
 from sslx.linalg import l2_normalise
-from sslx.methods._method import HeadSize, Loss, Method, MethodLoss, Online, add, cross_views, pair, two_views
+from sslx.methods._method import HeadSize, Loss, Method, MethodLoss, Online, both, cross_views, pair, two_views
 from sslx.moments import at_least_float32
 from sslx.typing import AxisName, Embedding, Scalar, Views
 
@@ -67,9 +67,7 @@ def cross_views_with_entropy(loss: Loss) -> MethodLoss:
 
     def apply(online: Online, target: Views, state: Any, key: Array, step: Array, axis_name: AxisName) -> tuple[Scalar, Any, Any]:
         (p_a, p_b), (target_a, target_b), (z_a, z_b) = pair(online.p), pair(target), pair(online.z)
-        value_ab, terms_ab = loss(p_a, target_b, z_a, axis_name=axis_name)
-        value_ba, terms_ba = loss(p_b, target_a, z_b, axis_name=axis_name)
-        return value_ab + value_ba, add(terms_ab, terms_ba), state
+        return *both(loss(p_a, target_b, z_a, axis_name=axis_name), loss(p_b, target_a, z_b, axis_name=axis_name)), state
 
     return apply
 

@@ -3,9 +3,11 @@
 V views, N batch, d embedding width.
 """
 
+import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 from jax import Array
 
 from sslx.checks import check_choice
@@ -100,16 +102,14 @@ def cross_views(loss: Loss) -> MethodLoss:
 
     def apply(online: Online, target: Views, state: Any, key: Array, step: Array, axis_name: AxisName) -> tuple[Scalar, Any, Any]:
         (p_a, p_b), (z_a, z_b) = pair(online.p), pair(target)
-        value_ab, terms_ab = loss(p_a, z_b, axis_name=axis_name)
-        value_ba, terms_ba = loss(p_b, z_a, axis_name=axis_name)
-        return value_ab + value_ba, add(terms_ab, terms_ba), state
+        return *both(loss(p_a, z_b, axis_name=axis_name), loss(p_b, z_a, axis_name=axis_name)), state
 
     return apply
 
 
-def add(terms_a: Any, terms_b: Any) -> Any:
-    """Sum of two NamedTuples of terms, field by field."""
-    return type(terms_a)(*(a + b for a, b in zip(terms_a, terms_b, strict=True)))
+def both(ab: tuple[Scalar, Any], ba: tuple[Scalar, Any]) -> tuple[Scalar, Any]:
+    """The sum of a loss over both orders of the views: of the values, and of the terms field by field."""
+    return jax.tree.map(operator.add, ab, ba)
 
 
 def pick(name: str, value: str, table: dict[str, Any]) -> Any:
