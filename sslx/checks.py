@@ -46,13 +46,13 @@ def check_count(name: str, count: int, *, minimum: int = 2) -> None:
         raise ValueError(f"{name} must have at least {minimum} rows over all devices, got {count}; pass a larger batch")
 
 
-def check_views(name: str, z: AnyArray, *, min_views: int = 1, min_rows: int = 1) -> None:
-    """Raise unless `z` is floating-point with shape [V, N, d], V >= min_views and N >= min_rows."""
+def check_views(name: str, z: AnyArray, *, min_views: int = 1) -> None:
+    """Raise unless `z` is floating-point with shape [V, N, d], V >= min_views and N >= 1."""
     check_floating(name, z)
     if z.ndim != 3:
         raise ValueError(f"{name} must have shape [views, N, d], got {z.shape}; stack the views with jnp.stack")
-    if z.shape[0] < min_views or z.shape[1] < min_rows or z.shape[2] < 1:
-        raise ValueError(f"{name} must have at least {min_views} views and {min_rows} rows, got shape {z.shape}; pass more of them")
+    if z.shape[0] < min_views or z.size == 0:
+        raise ValueError(f"{name} must have at least {min_views} views and 1 row, got shape {z.shape}; pass more of them")
 
 
 def check_square(name: str, x: AnyArray, width: int | None = None) -> None:

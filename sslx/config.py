@@ -96,12 +96,12 @@ class Config:
                 raise ConfigError(f"projector must be the two widths (hidden, output), got {self.projector!r}")
             for width in self.projector:
                 at_least("projector", width, 1, optional=False)
-        in_range("learning_rate", self.learning_rate, 0.0, 100.0, open_below=True)
-        in_range("weight_decay", self.weight_decay, 0.0, 10.0)
+        in_range("learning_rate", self.learning_rate, 100.0, positive=True)
+        in_range("weight_decay", self.weight_decay, 10.0)
         if not isinstance(self.online_probe, bool):
             raise ConfigError(f"online_probe must be true or false, got {self.online_probe!r}")
-        in_range("trust_coefficient", self.trust_coefficient, 0.0, 1.0, open_below=True)
-        in_range("warmup", self.warmup, 0.0, 1.0)
+        in_range("trust_coefficient", self.trust_coefficient, 1.0, positive=True)
+        in_range("warmup", self.warmup, 1.0)
         self.build_method()
 
     def build_method(self) -> methods.Method:
@@ -174,11 +174,11 @@ def at_least(name: str, value: Any, lowest: int, *, optional: bool = True) -> No
         raise ConfigError(f"{name} must be a whole number of at least {lowest}, got {value!r}")
 
 
-def in_range(name: str, value: Any, low: float, high: float, *, open_below: bool = False) -> None:
-    """Raise ConfigError unless `value` is a finite number from `low` to `high`."""
+def in_range(name: str, value: Any, high: float, *, positive: bool = False) -> None:
+    """Raise ConfigError unless `value` is a finite number from 0 to `high`, or above 0 where it has to be positive."""
     number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not number or not low <= value <= high or (open_below and value == low):
-        wanted = f"above {low:g} up to {high:g}" if open_below else f"from {low:g} to {high:g}"
+    if not number or not 0 <= value <= high or (positive and value == 0):
+        wanted = f"above 0 up to {high:g}" if positive else f"from 0 to {high:g}"
         raise ConfigError(f"{name} must be a number {wanted}, got {value!r}")
 
 

@@ -11,27 +11,29 @@ from jaxtyping import Bool
 
 from sslx.typing import AnyArray, Matrix, Number, Scalar
 
+SHORT = 1e-12
+
 
 def product(a: AnyArray, *others: AnyArray) -> Array:
     """The matrix product, from the left, with all digits of the type: accelerators multiply in fewer unless they are told."""
     return reduce(partial(jnp.matmul, precision=lax.Precision.HIGHEST), others, jnp.asarray(a))
 
 
-def l2_normalise(x: AnyArray, *, axis: int = -1, eps: float = 1e-12) -> Array:
-    """x / ||x|| along `axis`; vectors shorter than `eps` become 0, with gradient 0 (never NaN)."""
-    return jnp.asarray(x) * jnp.expand_dims(safe_reciprocal_norm(x, axis=axis, eps=eps), axis)
+def l2_normalise(x: AnyArray) -> Array:
+    """x / ||x|| along the last axis; vectors shorter than SHORT become 0, with gradient 0 (never NaN)."""
+    return jnp.asarray(x) * safe_reciprocal_norm(x)[..., None]
 
 
-def safe_reciprocal_norm(x: AnyArray, *, axis: int = -1, eps: float = 1e-12) -> Array:
-    """1 / ||x|| along `axis`; 0, with gradient 0, for vectors shorter than `eps`."""
-    square = jnp.sum(x**2, axis=axis)
-    short = square <= eps**2
+def safe_reciprocal_norm(x: AnyArray) -> Array:
+    """1 / ||x|| along the last axis; 0, with gradient 0, for vectors shorter than SHORT."""
+    square = jnp.sum(x**2, axis=-1)
+    short = square <= SHORT**2
     return jnp.where(short, 0.0, lax.rsqrt(jnp.where(short, 1.0, square)))
 
 
-def safe_norm(x: AnyArray, *, axis: int = -1) -> Array:
-    """||x|| along `axis`, with gradient 0 where the norm is 0."""
-    return safe_sqrt(jnp.sum(x**2, axis=axis))
+def safe_norm(x: AnyArray) -> Array:
+    """||x|| along the last axis, with gradient 0 where the norm is 0."""
+    return safe_sqrt(jnp.sum(x**2, axis=-1))
 
 
 def safe_sqrt(x: AnyArray) -> Array:

@@ -36,11 +36,9 @@ def centre(z: Embedding, *, axis_name: AxisName = None) -> Array:
     return at_least_float32(z) - mean(z, axis_name=axis_name)
 
 
-def variance(z: Embedding, *, ddof: int = 0, axis_name: AxisName = None) -> Array:
-    """Variance of each feature over the batch, [d], divided by N - ddof."""
-    n = global_count(z, axis_name)
-    centred = centre(z, axis_name=axis_name)
-    return pmean_if(jnp.mean(centred**2, axis=0), axis_name) * (n / (n - ddof))
+def variance(z: Embedding, *, axis_name: AxisName = None) -> Array:
+    """Variance of each feature over the batch, [d], divided by N."""
+    return pmean_if(jnp.mean(centre(z, axis_name=axis_name) ** 2, axis=0), axis_name)
 
 
 def moving_average(old: AnyArray, new: AnyArray, decay: Number) -> Array:
@@ -146,10 +144,3 @@ def standardise(z: Embedding, *, eps: Number = 1e-5, axis_name: AxisName = None)
     """(z - mean) / sqrt(variance + eps) per feature with the biased variance, as batch norm without affine parameters; 0 for 0 / 0."""
     square = variance(z, axis_name=axis_name) + eps
     return centre(z, axis_name=axis_name) * lax.rsqrt(jnp.where(square == 0, 1.0, square))
-
-
-def cross_correlation(z_a: Embedding, z_b: Embedding, *, eps: Number = 1e-5, axis_name: AxisName = None) -> Matrix:
-    """C = standardise(z_a)^T standardise(z_b) / N, [d, d]."""
-    return second_moment(
-        standardise(z_a, eps=eps, axis_name=axis_name), standardise(z_b, eps=eps, axis_name=axis_name), axis_name=axis_name
-    )

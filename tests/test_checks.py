@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("without_typing_hook")
         (lambda: checks.check_pair("a", Z, "b", Z[:2]), ValueError, r"a and b must have one shape \[N, d\], got \(4, 3\) and \(2, 3\)"),
         (lambda: checks.check_count("z", 1), ValueError, "z must have at least 2 rows over all devices, got 1; pass a larger batch"),
         (lambda: checks.check_views("z", Z), ValueError, r"z must have shape \[views, N, d\], got \(4, 3\); stack"),
-        (lambda: checks.check_views("z", Z[None], min_views=2), ValueError, "z must have at least 2 views and 1 rows"),
+        (lambda: checks.check_views("z", Z[None], min_views=2), ValueError, "z must have at least 2 views and 1 row,"),
         (lambda: checks.check_square("c", Z), ValueError, r"c must have shape \[d, d\], got \(4, 3\)"),
         (lambda: checks.check_square("c", jnp.ones((0, 0))), ValueError, r"c must have shape \[d, d\], got \(0, 0\)"),
         (lambda: checks.check_square("c", jnp.eye(3), 4), ValueError, r"c must have shape \[4, 4\], got \(3, 3\)"),

@@ -13,7 +13,6 @@ MOMENTS = {
     "mean": (moments.mean, lambda a: a.mean(0)),
     "centre": (moments.centre, lambda a: a - a.mean(0)),
     "variance": (moments.variance, lambda a: a.var(0)),
-    "unbiased variance": (lambda z, **axis: moments.variance(z, ddof=1, **axis), lambda a: a.var(0, ddof=1)),
     "second moment": (moments.second_moment, lambda a: a.T @ a / 8),
     "covariance": (moments.covariance, lambda a: np.cov(a.T)),
     "biased covariance": (lambda z, **axis: moments.covariance(z, ddof=0, **axis), lambda a: np.cov(a.T, ddof=0)),
@@ -30,9 +29,7 @@ def test_moment_equals_numpy_on_one_and_on_four_devices(name):
     np.testing.assert_allclose(found, twin(A), rtol=1e-12)
 
 
-def test_cross_correlation_of_two_views():
-    a, b = ((z - z.mean(0)) / np.sqrt(z.var(0) + 1e-5) for z in (A, B))
-    np.testing.assert_allclose(jax.jit(moments.cross_correlation)(A, B), a.T @ b / 8, rtol=1e-12)
+def test_second_moment_of_two_views():
     np.testing.assert_allclose(jax.jit(moments.second_moment)(A, B), A.T @ B / 8, rtol=1e-12)
 
 

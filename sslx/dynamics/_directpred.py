@@ -15,7 +15,7 @@ from jaxtyping import Float
 from sslx.checks import check_square
 from sslx.dynamics._flow import EigenFlow, floating, positive_power
 from sslx.dynamics._laws import eigen_flow, hyperbolic, quadratic_bracket
-from sslx.dynamics._parameters import known_below, known_nonpositive, number, vanishes
+from sslx.dynamics._parameters import known_negative, known_nonpositive, number, vanishes
 from sslx.linalg import product
 from sslx.typing import Number
 
@@ -191,6 +191,6 @@ def _check_parameters(noise: Number, weight_decay: Number, **positive: Number) -
     for name, value in positive.items():
         if known_nonpositive(number(name, value)):
             raise ValueError(f"{name} must be positive, got {value}; 1.0 is the default")
-    if any(known_below(number(name, value), 0.0) for name, value in (("noise", noise), ("weight_decay", weight_decay))):
+    if any(known_negative(number(name, value)) for name, value in (("noise", noise), ("weight_decay", weight_decay))):
         raise ValueError(f"noise and weight_decay must be >= 0, got {noise} and {weight_decay}")
     return 1 + noise**2

@@ -16,7 +16,7 @@ from jax.typing import ArrayLike
 
 from sslx.dynamics._flow import EigenFlow, bounded, grown, unless_unknown, with_modes
 from sslx.dynamics._laws import eigen_flow, hyperbolic, logistic, quadratic_bracket
-from sslx.dynamics._parameters import Noise, deviations, known_below, number, transformed, vanishes
+from sslx.dynamics._parameters import Noise, deviations, known_negative, number, transformed, vanishes
 from sslx.typing import Number
 
 
@@ -137,6 +137,6 @@ def view_variances(alpha: Number, noise: Noise, weight_decay: Number) -> Noise:
     if not transformed(alpha) and not 0 < alpha < float("inf"):
         raise ValueError(f"alpha must be positive, got {alpha}; 0.5 is DirectPred, 1.0 is DirectCopy")
     online, target = deviations(noise)
-    if known_below(weight_decay, 0.0):
+    if known_negative(weight_decay):
         raise ValueError(f"weight_decay must be >= 0, got {weight_decay}")
     return 1 + online**2, 1 + target**2

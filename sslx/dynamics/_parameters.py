@@ -35,7 +35,7 @@ def deviations(noise: Noise) -> list[Any]:
         ValueError: unless they are two numbers >= 0.
     """
     found = [number("noise", deviation) for deviation in noise] if np.iterable(noise) else []
-    if len(found) != 2 or any(known_below(deviation, 0.0) for deviation in found):
+    if len(found) != 2 or any(known_negative(deviation) for deviation in found):
         raise ValueError(f"noise must be two standard deviations >= 0, (online, target), got {noise}")
     return found
 
@@ -50,6 +50,6 @@ def known_nonpositive(x: Number) -> bool:
     return not transformed(x) and not bool(x > 0)
 
 
-def known_below(x: Number, low: float) -> bool:
-    """Whether it is known to be below `low`, or no number."""
-    return not transformed(x) and not bool(x >= low)
+def known_negative(x: Number) -> bool:
+    """Whether it is known to be below 0, or no number."""
+    return not transformed(x) and not bool(x >= 0)

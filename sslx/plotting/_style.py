@@ -18,17 +18,17 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def figure(columns: int = 1, rows: int = 1, *, width: float = 3.4, height: float = 2.3) -> tuple[Any, Any]:
-    """A figure of `rows` x `columns` panels, each `width` x `height` inches, and its axes (an array for several panels)."""
+def figure(columns: int = 1, *, width: float = 3.4, height: float = 2.3) -> tuple[Any, Any]:
+    """A figure of panels side by side, each `width` x `height` inches, and its axes (an array for several panels)."""
     import matplotlib
     from cycler import cycler
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context({**STYLE, "axes.prop_cycle": cycler(color=COLOURS)}):
-        fig = Figure(figsize=(width * columns, height * rows), layout="constrained")
+        fig = Figure(figsize=(width * columns, height), layout="constrained")
         FigureCanvasAgg(fig)
-        return fig, fig.subplots(rows, columns)
+        return fig, fig.subplots(1, columns)
 
 
 def literal(name: str) -> str:
