@@ -2,16 +2,18 @@
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from io import BytesIO
-from typing import NamedTuple, TypeVar
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from sslx.data._dataset import DataError
+from sslx.data._cache import check_room, write_images
+from sslx.data._dataset import DataError, Progress
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp")
 FORMATS = ("PNG", "JPEG", "WEBP")
@@ -19,6 +21,7 @@ LARGEST_SIDE = 256
 CHUNK = 64
 S = TypeVar("S")
 T = TypeVar("T")
+Part = tuple[Callable[[Any], np.ndarray], Sequence[Any]]  # what decodes each of some items
 
 
 @contextmanager
@@ -99,3 +102,15 @@ def in_parallel(work: Callable[[S], T], items: Sequence[S], progress: Callable[[
                 yield from done
             if progress is not None:
                 progress(min(first + window, len(items)))
+
+
+def write_parts(out: Path, parts: Mapping[str, Part], labels: Mapping[str, np.ndarray], size: tuple[int, int], progress: Progress) -> None:
+    """Decode the parts into the cache folder `out`, with those labels that there are; `progress` hears of all of them as one."""
+    count, before = sum(len(items) for _, items in parts.values()), 0
+    check_room(out, (count, *size, 3))
+    for part, (work, items) in parts.items():
+        images = in_parallel(work, items, lambda done, before=before: progress(before + done, count))
+        write_images(out / f"{part}_images.npy", (len(items), *size, 3), images)
+        if part in labels:
+            np.save(out / f"{part}_labels.npy", labels[part])
+        before += len(items)

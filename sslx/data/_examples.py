@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sslx.data._cache import Facts, check_room, write_images
+from sslx.data._cache import Facts
 from sslx.data._dataset import DataError, Request, check_labels, held_out, number_classes, stratified_split
-from sslx.data._decode import Header, common_size, decode, in_parallel, probe
+from sslx.data._decode import Header, common_size, decode, in_parallel, probe, write_parts
 
 SPLITS = {"train": ("train",), "test": ("test", "validation", "val"), "unlabelled": ("unlabelled", "unlabeled")}
 
@@ -43,15 +43,8 @@ def write_splits(out: Path, path: Path, request: Request, splits: dict[str, Sequ
         splits["test"], labels["test"] = splits["train"], labels["train"]
         rows["train"], rows["test"] = stratified_split(labels["train"], classes)
         notes += (f"there is no test split: {held_out(rows['test'], classes)}",)
-    check_room(out, (sum(map(len, rows.values())), *size, 3))
-    for part, data in splits.items():
-        chosen = rows[part].tolist()
-        images = in_parallel(
-            partial(pixels, path, data, keys, size), chosen, lambda done, chosen=chosen: request.progress(done, len(chosen))
-        )
-        write_images(out / f"{part}_images.npy", (len(chosen), *size, 3), images)
-        if part != "unlabelled":
-            np.save(out / f"{part}_labels.npy", labels[part][rows[part]])
+    parts = {part: (partial(pixels, path, data, keys, size), rows[part].tolist()) for part, data in splits.items()}
+    write_parts(out, parts, {part: found[rows[part]] for part, found in labels.items()}, size, request.progress)
     return Facts(classes, notes)
 
 

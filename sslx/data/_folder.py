@@ -5,14 +5,15 @@ labels may lie in PATH/unlabelled. What lies in directories within a class, or w
 """
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from sslx.data._cache import Facts, Source, cached, check_room, write_images
+from sslx.data._cache import Facts, Source, cached
 from sslx.data._dataset import DataError, Dataset, Request, check_labels, held_out, stratified_split
-from sslx.data._decode import EXTENSIONS, common_size, decode, in_parallel, probe
+from sslx.data._decode import EXTENSIONS, common_size, decode, in_parallel, probe, write_parts
 from sslx.data._examples import SPLITS
 
 LAYOUT = "PATH/train/<class>/*.png (or jpg, jpeg, webp; without labels PATH/*.png and no directories)"
@@ -155,16 +156,6 @@ def write(out: Path, request: Request, sources: list[Source], labels: np.ndarray
     """Decode the rows of every part into the cache folder `out`."""
     paths = [entry.path for entry in sources]
     size, notes = common_size(list(in_parallel(probe, paths)))
-    check_room(out, (len(paths), *size, 3))
-    before = 0
-    for part, chosen in rows.items():
-        images = in_parallel(
-            lambda path: decode(path, size),
-            [paths[row] for row in chosen],
-            lambda done, before=before: request.progress(before + done, len(paths)),
-        )
-        write_images(out / f"{part}_images.npy", (len(chosen), *size, 3), images)
-        if part != "unlabelled":
-            np.save(out / f"{part}_labels.npy", labels[chosen])
-        before += len(chosen)
+    parts = {part: (partial(decode, size=size), [paths[row] for row in chosen]) for part, chosen in rows.items()}
+    write_parts(out, parts, {part: labels[chosen] for part, chosen in rows.items() if part != "unlabelled"}, size, request.progress)
     return facts._replace(notes=(*notes, *facts.notes))

@@ -33,7 +33,9 @@ def test_records_come_in_order_as_pixels_and_labels(tmp_path, train, test):
 
 def test_without_test_files_a_fifth_of_every_class_is_held_out(tmp_path):
     write_records(tmp_path / "train.array_record", [0, 1] * 5)
-    found = data.load(f"arrayrecord:{tmp_path}")
+    calls = []
+    found = data.load(f"arrayrecord:{tmp_path}", progress=lambda *call: calls.append(call))
+    assert calls == [(8, 10), (10, 10)]
     assert (len(found.train_images), sorted(found.test_labels.tolist())) == (8, [0, 1])
     assert "a fifth of every class, 2 images, is held out for testing" in found.notes[0]
 
