@@ -39,7 +39,7 @@ def integrate(
         [..., M], the shape of `t` and then that of `lam0`; NaN at a time that is NaN.
 
     Raises:
-        ValueError: for a time below 0, outside `jit`.
+        ValueError: for a time below 0 or without end, outside `jit`.
         RuntimeError (from diffrax): when max_steps are not enough, as at a blow-up.
     """
     import diffrax
@@ -49,6 +49,8 @@ def integrate(
         if jnp.any(t < 0):
             reverse = "integrate flow._replace(velocity=lambda lam: -flow.velocity(lam)) up to -t"
             raise ValueError(f"t must be >= 0, got {jnp.nanmin(t)}; for times before the start {reverse}")
+        if jnp.any(jnp.isinf(t)):
+            raise ValueError("t must be finite, got inf; flow.solution, where there is one, and flow.fixed_points say where modes end")
     rtol = (1e-10 if lam0.dtype == jnp.float64 else 1e-5) if rtol is None else rtol
     atol = rtol / 100 if atol is None else atol
     if t.size == 0:

@@ -187,6 +187,7 @@ def test_blow_up_happens_when_it_should():
             lambda: dynamics.integrate(dynamics.euclidean(), np.asarray([1.0, -0.5]), jnp.ones(2)),
             "t must be >= 0, got -0.5; for times before",
         ),
+        (lambda: dynamics.integrate(dynamics.euclidean(), np.asarray([1.0, np.inf]), jnp.ones(2)), "t must be finite, got inf"),
     ],
 )
 def test_bad_input_is_told_apart(call, message, without_typing_hook):
