@@ -15,7 +15,7 @@ Measured  Seed 2, and in brackets the range of seeds 2-6, 2 CPU cores, jax 0.10.
           predictor an eigenvalue moves by 6.9 % (6.1 to 14.5 %; under 10 % in two of five seeds). Does NOT hold in any seed: under the
           plain losses the smallest mode shrinks (Euclidean, x 0.42; 0.26 to 0.46) and modes are lost (cosine, largest over smallest x 5833;
           333 to 7260). Rectified embeddings have one large eigenvalue, that of their mean; whether that is the cause was not tested.
-          Without stop-gradient the third mode of the cosine loss, once dead, jumps up to 0.16 for single steps: the gradient goes as
+          Without stop-gradient the third mode of the cosine loss, once dead, jumps up to 0.16 now and then: the gradient goes as
           1/||z|| and few units are left to keep an embedding from 0. That this is the cause was not tested either.
 """
 
