@@ -3,13 +3,14 @@
 Claim     The Euclidean flow takes every eigenvalue to 1; the cosine flow conserves sum_m s_m, so that a pair merges at the mean it began
           with.
 Command   python experiments/implicit_variance/initialisations.py      (--quick: smaller batches)
-Expected  Deviations within 5 % of the largest eigenvalue; the mean of each cosine pair stays within 2 % of that of the start. N = 6, M =
-          2, learning rate 0.01, 1500 steps; starts W, 2 W, and fresh weights of deviation 1/2. Figure 5 of Halvagal, Laborieux, Zenke
-          (2023), arXiv 2212.04858 (their three starts, of another generator, merge at 0.23, 0.93, 1.22).
-Measured  Seed 2, CPU, batches of 2000 for the cosine loss: largest deviation 1.95 % (Euclidean, 2 W; 0.90 % at half the learning rate),
-          cosine 0.55 %; pairs end at mean 0.413, 1.642, 1.494, at most 0.66 % from where they began. The third start is that of seed + 2:
-          seed + 1 has an eigenvalue of 5.0, whose fall to 1 is too fast for the learning rate, 0.01 (deviation 11.3 %, 4.0 % at half of
-          it).
+Expected  Deviations within 2 % of the largest eigenvalue, and 0.2 % as the learning rate goes to 0 where the batch is exact (Euclidean);
+          every mode of a cosine pair ends within 2 % of the mean of the start. N = 6, M = 2, learning rate 0.01, 1500 steps; starts W, 2 W,
+          and fresh weights of deviation 1/2. Figure 5 of Halvagal, Laborieux, Zenke (2023), arXiv 2212.04858 (their three starts, of
+          another generator, merge at 0.23, 0.93, 1.22).
+Measured  Seed 2, 2 CPU cores, jax 0.10.2, batches of 2000 for the cosine loss: largest deviation 1.95 % (Euclidean, 2 W; 0.90 % at half the
+          learning rate, 0.16 % as it goes to 0), cosine 0.30 %; pairs end at mean 0.412, 1.642, 1.494, at most 0.40 % from where they
+          began, and each mode at most 1.66 % from it (2 W: theory leaves it 1.6 % apart at t = 15). The third start is that of seed + 2:
+          seed + 1 has an eigenvalue of 5.0, whose fall to 1 is too fast for the learning rate, 0.01.
 """
 
 import sys
@@ -59,10 +60,10 @@ def main() -> int:
     _toy.write(options.out, "initialisations", cases, results)
     draw(options.out / "initialisations.png", results, list(begin))
     merged = {name: r.simulated[-1] / r.simulated[0].mean() - 1 for name, r in results.items() if name.startswith("cosine")}
-    worst = max(abs(float(np.mean(gap))) for gap in merged.values())
+    mean, worst = (max(float(abs(read(gap))) for gap in merged.values()) for read in (np.mean, lambda gap: np.max(np.abs(gap))))
     ends = ", ".join(f"{results[name].simulated[-1].mean():.3f}" for name in merged)
-    text = f"; cosine pairs end at mean {ends}, {worst:.2%} from the mean of the start (wanted <= 2 %)"
-    return _toy.judge(results, text) or worst > 0.02
+    text = f"; cosine pairs end at mean {ends}, {mean:.2%} from that of the start, and each mode within {worst:.2%} of it (wanted <= 2 %)"
+    return _toy.judge(results, text, also=worst <= 0.02)
 
 
 if __name__ == "__main__":

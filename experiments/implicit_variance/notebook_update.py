@@ -5,11 +5,11 @@ Claim     The gradient of -cos(W_P z_1, z_2) through both branches conserves sum
           z_2)/(|p|^3 |z_2|) for both branches, and it multiplies the force on the target by the online input x_1. The loss does not see
           the length of z_2, so its gradient has no component along z_2; the notebook's force has one, and sum_m s_m grows without bound.
 Command   python experiments/implicit_variance/notebook_update.py      (--quick: 300 steps, smaller batches)
-Expected  The gradient follows its flow within 5 % of the largest eigenvalue and conserves the sum within 1 %; the notebook's update lets
+Expected  The gradient follows its flow within 2 % of the largest eigenvalue and conserves the sum within 1 %; the notebook's update lets
           it grow more than tenfold in 1500 steps. N = 15, M = 10, alpha = 1, learning rate 0.1, noise 0.1 on the target. Panel "no
           stop-gradient, cosine" of figure 2 of Halvagal, Laborieux, Zenke (2023), arXiv 2212.04858, and their toy notebook.
-Measured  Seed 2, CPU, batches of 2000: the gradient follows its flow within 1.40 % (1.19 % at half the learning rate) and keeps sum s,
-          8.69 to 8.72; the notebook's update takes it from 8.69 to 283 in 1500 steps.
+Measured  Seed 2, 2 CPU cores, jax 0.10.2, batches of 2000: the gradient follows its flow within 1.40 % (1.19 % at half the learning rate)
+          and keeps sum s, 8.69 to 8.72; the notebook's update takes it from 8.69 to 283 in 1500 steps.
 """
 
 import sys
@@ -63,14 +63,15 @@ def main() -> int:
     result = _toy.compare(case, options.seed)
     _toy.LOSSES["notebook"] = notebook
     published = _toy.train(Case("notebook", case.w0, 0.1, steps, batch), options.seed)
-    other = _toy.Result(result.t, published, result.predicted, np.nan, np.nan)
+    other = _toy.Result(result.t, published, np.full_like(published, np.nan), result.predicted, sampled=True)
     _toy.write(options.out, "notebook_update", {"gradient": case, "notebook": case}, {"gradient": result, "notebook": other})
     draw(options.out / "notebook_update.png", result, published)
     total, grown = result.simulated.sum(axis=1), published.sum(axis=1)
+    growth = 2 if options.quick else 10
     text = f"; sum s {total[0]:.2f} -> {total[-1]:.2f} by the gradient (wanted within 1 %)"
-    text += f", {grown[0]:.2f} -> {grown[-1]:.1f} by the notebook's update"
-    conserved, growth = abs(total[-1] / total[0] - 1) <= 0.01, 2 if options.quick else 10
-    return _toy.judge({"gradient": result}, text) or not (conserved and grown[-1] > growth * grown[0])
+    text += f", {grown[0]:.2f} -> {grown[-1]:.1f} by the notebook's update (wanted more than x {growth})"
+    conserved = abs(total[-1] / total[0] - 1) <= 0.01
+    return _toy.judge({"gradient": result}, text, also=conserved and grown[-1] > growth * grown[0])
 
 
 if __name__ == "__main__":

@@ -3,30 +3,30 @@
 Claim     Training scales the singular values of W and leaves its singular vectors alone, so that z(t) = U diag(s(t))^{1/2} V^T x:
           Euclidean losses pull the cloud of embeddings to the unit size along each axis (or to 0), cosine losses to equal size.
 Command   python experiments/implicit_variance/two_neurons.py      (--quick: fewer cosine steps, smaller batches)
-Expected  Eigenvalues within 5 % of the largest. The paths' largest distance from theory is printed: sampled batches turn the singular
-          vectors. N = 6, M = 2, learning rate 0.01, 1500 steps, alpha = 1, noise 0.1 on the target; the 20 longest of 5000 test
-          embeddings are drawn.
+Expected  Eigenvalues within 2 % of the largest; where the batch is exact (Euclidean), within 0.2 % as the learning rate goes to 0, and
+          every path within 1 % of the longest embedding. Elsewhere sampling turns the singular vectors, and the distance is only printed. N
+          = 6, M = 2, learning rate 0.01, 1500 steps, alpha = 1, noise 0.1 on the target; the 20 longest of 5000 test embeddings are drawn.
+          Euclidean without predictor as in eigenvalues.py.
           The cosine loss without stop-gradient is stopped after 100 steps, when one neuron is silent: its gradient goes as 1/||z||, so that
-          its variance then grows without bound, and descent with finite batches leaves the gradient flow.
+          its variance then grows without bound, and descent with finite batches leaves the gradient flow. It draws 50,000 samples a step.
           Figure 2 of Halvagal, Laborieux, Zenke (2023), arXiv 2212.04858, upper half.
-Measured  Seed 2, CPU, batches of 2000: largest deviation 0.74 % (cosine IsoLoss; 0.57 % at half the learning rate), Euclidean at most 0.27
-          % (0.14 %); paths within 7.6 % of the longest embedding. Trained on to 1500 steps, the cosine loss without stop-gradient let sum
-          s, which its flow conserves, grow from 0.82 to 15.9.
+Measured  Seed 2, 2 CPU cores, jax 0.10.2, batches of 2000: largest deviation 0.71 % (cosine IsoLoss; 0.42 % at half the learning rate),
+          Euclidean at most 0.27 % (0.14 %; 7e-6 as it goes to 0); paths within 0.23 % of the longest embedding for Euclidean losses, 6.9 %
+          for cosine ones (IsoLoss). Trained on to 1500 steps with batches of 2000, the cosine loss without stop-gradient let sum s, which
+          its flow conserves, grow from 0.82 to 13.8.
 """
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import _toy
-from _toy import Case, _script
-from eigenvalues import VARIANTS
+from _toy import FAMILIES, VARIANTS, Case, _script
 
-COLLAPSE = "cosine, no stop-gradient"
+PATHS = 0.01  # of the longest embedding
+COLLAPSE, STILL = "cosine, no stop-gradient", "euclidean, no predictor"
 
 
 def longest(seed: int, w0: np.ndarray, kept: int = 20) -> np.ndarray:
@@ -44,29 +44,19 @@ def paths(case: Case, result: _toy.Result, x: np.ndarray, seed: int) -> tuple[np
 
 
 def draw(path: Path, results: dict[str, _toy.Result], moves: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
-    """2 x 4 planes of the two neurons."""
-    figure, axes = plt.subplots(2, 4, figsize=(2 * _script.COLUMN, 3.9), sharex=True, sharey=True)
-    for row, family in zip(axes, ("euclidean", "cosine"), strict=True):
-        for axis, variant in zip(row, VARIANTS, strict=True):
-            simulated, predicted = moves[family + variant]
-            for n in range(simulated.shape[1]):
-                axis.plot(*simulated[:, n].T, color=_script.SKY, linewidth=1.6)
-                axis.plot(*predicted[:, n].T, color="black", linewidth=0.6, dashes=(4, 3))
-            axis.plot(*simulated[0].T, "o", color="white", markeredgecolor="black", markersize=2.6, markeredgewidth=0.5)
-            axis.plot(*simulated[-1].T, "o", color=_script.RED, markersize=2.6)
-            s = results[family + variant].simulated
-            axis.set_title(variant.strip(", ") or "plain", fontsize=8)
-            axis.text(
-                0.02,
-                0.02,
-                f"$s$ = {s[0, 1]:.2f}, {s[0, 0]:.2f} $\\to$ {s[-1, 1]:.2f}, {s[-1, 0]:.2f}",
-                transform=axis.transAxes,
-                fontsize=6,
-            )
-            axis.set(aspect="equal", xlim=(-4.3, 4.3), ylim=(-4.3, 4.3))
-        row[0].set_ylabel(f"{family.capitalize()}\n$z_2$")
-    for axis in axes[1]:
-        axis.set_xlabel("$z_1$")
+    """Planes of the two neurons."""
+    figure, axes = _toy.panels(2.9, "$z_1$", "$z_2$", sharex=True)
+    for name, axis in axes.items():
+        simulated, predicted = moves[name]
+        for n in range(simulated.shape[1]):
+            axis.plot(*simulated[:, n].T, color=_script.SKY, linewidth=1.6)
+            axis.plot(*predicted[:, n].T, color="black", linewidth=0.6, dashes=(4, 3))
+        axis.plot(*simulated[0].T, "o", color="white", markeredgecolor="black", markersize=2.6, markeredgewidth=0.5)
+        axis.plot(*simulated[-1].T, "o", color=_script.RED, markersize=2.6)
+        s = results[name].simulated
+        ends = f"$s$ = {s[0, 1]:.2f}, {s[0, 0]:.2f} $\\to$ {s[-1, 1]:.2f}, {s[-1, 0]:.2f}"
+        axis.text(0.02, 0.02, ends, transform=axis.transAxes, fontsize=6)
+        axis.set(aspect="equal", xlim=(-4.3, 4.3), ylim=(-2.9, 2.9))
     _script.write_png(path, figure)
 
 
@@ -76,15 +66,18 @@ def main() -> int:
     w0 = _toy.start(options.seed, 2, 6)
     x = longest(options.seed, w0)
     batch, steps = (500, 300) if options.quick else (2000, 1500)
-    names = [family + variant for family in ("euclidean", "cosine") for variant in VARIANTS]
+    names = [family + variant for family in FAMILIES for variant in VARIANTS]
     cases = {n: Case(n, w0, 0.01, 1500) if n.startswith("e") else Case(n, w0, 0.01, steps, batch) for n in names}
-    cases[COLLAPSE] = replace(cases[COLLAPSE], steps=100)
+    cases[STILL] = Case(STILL, w0, 0.1, 1500, noise=(0.1, 0.1))
+    cases[COLLAPSE] = Case(COLLAPSE, w0, 0.01, 100, 25 * batch)
     results = {name: _toy.compare(case, options.seed) for name, case in cases.items()}
     moves = {name: paths(case, results[name], x, options.seed) for name, case in cases.items()}
     _toy.write(options.out, "two_neurons", cases, results)
     draw(options.out / "two_neurons.png", results, moves)
-    apart = max(np.max(np.linalg.norm(a - b, axis=2)) / np.max(np.linalg.norm(b, axis=2)) for a, b in moves.values())
-    return _toy.judge(results, f"; paths within {apart:.2%} of the longest embedding")
+    apart = {name: np.max(np.linalg.norm(a - b, axis=2)) / np.max(np.linalg.norm(b, axis=2)) for name, (a, b) in moves.items()}
+    exact, sampled = (max(apart[n] for n, r in results.items() if r.sampled == kind) for kind in (False, True))
+    text = f"; paths within {exact:.2%} of the longest embedding where the batch is exact (wanted <= {PATHS:.0%}), {sampled:.2%} elsewhere"
+    return _toy.judge(results, text, also=exact <= PATHS)
 
 
 if __name__ == "__main__":

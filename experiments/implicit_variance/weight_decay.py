@@ -4,13 +4,17 @@ Claim     Under the Euclidean loss modes that start below lam_- = (1 - sqrt(1 - 
           all do; the IsoLoss keeps (1 - eta)/kappa up to eta = 1. Under the cosine loss the sum of s decays as e^{-2 eta t} whatever eta
           is, and s over its sum follows the flow without decay in the time (e^{2 eta t} - 1)/(2 eta S_0).
 Command   python experiments/implicit_variance/weight_decay.py      (--quick: fewer values of eta, shorter cosine runs)
-Expected  Deviation from the flows within 5 % of the largest eigenvalue; the same modes dead and alive as predicted at every eta. The
-          linear counterpart of figure 8 of Halvagal, Laborieux, Zenke (2023), arXiv 2212.04858; kappa = 1 with noise on the target alone.
-Measured  Seed 2, CPU: largest deviation 1.38 % (Euclidean, eta = 0.3; 0.66 % at half the learning rate), IsoLoss at most 0.56 %, cosine
-          0.08 %; dead and alive as predicted at 13 of 13 decays from 0 to 0.4, with the threshold at 0.25.
+Expected  Deviation from the flows within 2 % of the largest eigenvalue (0.2 % as the learning rate goes to 0 where the batch is exact,
+          Euclidean); as many modes dead and alive as predicted at every eta; cosine: sum s within 2 % of its law at all times, and s over
+          its sum within 2 % of its largest value of the flow without decay in that time. The linear counterpart of figure 8 of Halvagal,
+          Laborieux, Zenke (2023), arXiv 2212.04858; kappa = 1 with noise on the target alone.
+Measured  Seed 2, 2 CPU cores, jax 0.10.2: largest deviation 1.38 % (Euclidean, eta = 0.3; 0.66 % at half the learning rate, 0.06 % as it
+          goes to 0), IsoLoss at most 0.56 %, cosine 0.08 %; dead and alive as predicted at 13 of 13 decays from 0 to 0.4, with the
+          threshold at 0.25; sum s within 0.69 % of its law, the shape within 0.56 %.
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -34,21 +38,13 @@ def euclidean_cases(seed: int, quick: bool) -> dict[str, Case]:
         "euclidean": (*SHOWN, *(() if quick else (0.0, 0.05, 0.15, 0.24, 0.26))),
         "euclidean IsoLoss": (0.1, 0.4) if quick else (0.0, 0.1, 0.2, 0.3, 0.4),
     }
-    found = {}
-    for loss, factory in (("euclidean", dynamics.euclidean), ("euclidean IsoLoss", dynamics.iso_euclidean)):
-        for eta in sorted(sweeps[loss]):
-            flow = factory(alpha=1.0, noise=NOISE, weight_decay=eta)
-            found[f"{loss}, eta = {eta:g}"] = Case(loss, w0, 0.01, 10_000, None, eta, flow)
-    return found
+    return {f"{loss}, eta = {eta:g}": Case(loss, w0, 0.01, 10_000, None, eta) for loss, etas in sweeps.items() for eta in sorted(etas)}
 
 
 def cosine_cases(seed: int, quick: bool) -> dict[str, Case]:
     """Three decays under the cosine loss."""
-    w0 = _toy.start(seed)
-    flows = {eta: dynamics.cosine(alpha=1.0, noise=NOISE, weight_decay=eta) for eta in (0.0, 0.01, 0.03)}
-    return {
-        f"cosine, eta = {e:g}": Case("cosine", w0, 0.05, 200 if quick else 1600, 500 if quick else 2000, e, f) for e, f in flows.items()
-    }
+    w0, steps, batch = (_toy.start(seed), *((200, 500) if quick else (1600, 2000)))
+    return {f"cosine, eta = {eta:g}": Case("cosine", w0, 0.05, steps, batch, eta) for eta in (0.0, 0.01, 0.03)}
 
 
 def survivors(result: _toy.Result) -> tuple[int, int]:
@@ -56,12 +52,28 @@ def survivors(result: _toy.Result) -> tuple[int, int]:
     return int(np.sum(result.simulated[-1] > DEAD)), int(np.sum(result.predicted[-1] > DEAD))
 
 
+def clock(t: np.ndarray, eta: float) -> np.ndarray:
+    """The time without decay in which the shape of the cosine loss is as far as after t with decay, (e^{2 eta t} - 1)/(2 eta)."""
+    return np.expm1(2 * eta * t) / (2 * eta) if eta else t
+
+
+def cosine_laws(results: dict[str, _toy.Result], cases: dict[str, Case]) -> tuple[float, float]:
+    """How far S is from S_0 e^{-2 eta t}, and s/S from the flow without decay on its own clock, over the largest value; at all decays."""
+    scales, shapes = [], []
+    for name, result in results.items():
+        start, total, eta = result.predicted[0], result.simulated.sum(axis=1), cases[name].weight_decay
+        scales.append(np.max(np.abs(total / (total[0] * np.exp(-2 * eta * result.t)) - 1)))
+        free = _toy.predict(replace(cases[name], weight_decay=0.0).flow, clock(result.t, eta), start)
+        shapes.append(_toy.deviation(result.simulated / total[:, None], np.sort(free, axis=-1) / start.sum()))
+    return float(np.max(scales)), float(np.max(shapes))
+
+
 def draw_sweep(axis, results: dict[str, _toy.Result], cases: dict[str, Case]) -> None:
     """End states over eta, on the branches of fixed points."""
     eta = np.linspace(0, THRESHOLD, 300)
-    root = np.sqrt(1 - 4 * eta)
-    axis.plot(eta, (1 + root) / 2, color="black", linewidth=0.8, dashes=(4, 3), label="$\\lambda_+$, stable")
-    axis.plot(eta, (1 - root) / 2, color="black", linewidth=0.8, linestyle=":", label="$\\lambda_-$, unstable")
+    low, high = _toy.levels(eta)
+    axis.plot(eta, high, color="black", linewidth=0.8, dashes=(4, 3), label="$\\lambda_+$, stable")
+    axis.plot(eta, low, color="black", linewidth=0.8, linestyle=":", label="$\\lambda_-$, unstable")
     axis.plot([0, 0.4], [1, 0.6], color=_script.ORANGE, linewidth=0.8, dashes=(4, 3), label="$1 - \\eta$, IsoLoss")
     for name, result in results.items():
         iso = "IsoLoss" in name
@@ -89,8 +101,8 @@ def draw(path: Path, results: dict[str, _toy.Result], cases: dict[str, Case]) ->
         _toy.curves(axis, result.t, result.simulated, result.predicted)
         axis.set(title=f"Euclidean, $\\eta$ = {eta:g}", xlabel="time $t$", yscale="log", ylim=(1e-3, 4), xlim=(0, 40))
         if eta < THRESHOLD:
-            axis.axhline((1 - np.sqrt(1 - 4 * eta)) / 2, color=_script.RED, linewidth=0.9, linestyle=":")
-            axis.text(39, (1 - np.sqrt(1 - 4 * eta)) / 2, "$\\lambda_-$", color=_script.RED, fontsize=7, ha="right", va="bottom")
+            axis.axhline(_toy.levels(eta)[0], color=_script.RED, linewidth=0.9, linestyle=":")
+            axis.text(39, _toy.levels(eta)[0], "$\\lambda_-$", color=_script.RED, fontsize=7, ha="right", va="bottom")
     axes[0, 0].set_ylabel("eigenvalues of $WW^T$")
     _toy.legend(axes[0, 0], loc="lower left", fontsize=6)
     draw_sweep(axes[1, 0], {n: r for n, r in results.items() if n.startswith("euclidean")}, cases)
@@ -99,8 +111,7 @@ def draw(path: Path, results: dict[str, _toy.Result], cases: dict[str, Case]) ->
         total, eta = result.simulated.sum(axis=1), cases[name].weight_decay
         axes[1, 1].semilogy(result.t, total, color=style, label=f"$\\eta$ = {eta:g}")
         axes[1, 1].semilogy(result.t, total[0] * np.exp(-2 * eta * result.t), color="black", linewidth=0.7, dashes=(4, 3))
-        clock = result.t / total[0] if eta == 0 else np.expm1(2 * eta * result.t) / (2 * eta * total[0])
-        axes[1, 2].plot(clock, result.simulated / total[:, None], color=style, linewidth=width)
+        axes[1, 2].plot(clock(result.t, eta) / total[0], result.simulated / total[:, None], color=style, linewidth=width)
     free = results["cosine, eta = 0"]
     axes[1, 2].plot(free.t / free.predicted[0].sum(), free.predicted / free.predicted[0].sum(), color="black", linewidth=0.7, dashes=(4, 3))
     axes[1, 1].set(title="scale, cosine", xlabel="time $t$", ylabel="$S = \\sum_m s_m$")
@@ -124,7 +135,9 @@ def main() -> int:
     alive = {name: survivors(r) for name, r in results.items() if name.startswith("euclidean")}
     wrong = [name for name, (seen, expected) in alive.items() if seen != expected]
     text = f"; modes alive as predicted at {len(alive) - len(wrong)} of {len(alive)} decays (wanted all)"
-    return _toy.judge(results, text) or bool(wrong)
+    scale, shape = cosine_laws({name: r for name, r in results.items() if name.startswith("cosine")}, cases)
+    text += f"; cosine: sum s within {scale:.2%} of its decay, shape within {shape:.2%} of the course without (wanted <= {_toy.BOUND:.0%})"
+    return _toy.judge(results, text, also=not wrong and max(scale, shape) <= _toy.BOUND)
 
 
 if __name__ == "__main__":
