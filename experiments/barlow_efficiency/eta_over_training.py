@@ -26,9 +26,8 @@ from scipy.stats import spearmanr
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import _script
-from runs import digits_run, history, run_folder
+import runs
 from sslx import data, geometry
-from sslx.assemble import build_network, inputs_of
 
 METHODS = ("barlow_twins", "vicreg", "simclr", "byol", "isoloss", "supervised")
 STYLES: dict[str, Any] = dict(zip(METHODS, ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1))), strict=True))
@@ -38,10 +37,8 @@ Row = dict[str, Any]
 
 def measure(method: str, seeds: range, dataset: data.Dataset, **changes: Any) -> list[Row]:
     """d_eff of embedding and features of the training images at every kept step of every seed, with the run's accuracy at its end."""
-    accuracy = {seed: digits_run(method, seed, **changes)["few_label_accuracy"]["2"] for seed in seeds}
-    where = {"cache": changes["cache"]} if "cache" in changes else {}
-    steps = {name: value for name, value in changes.items() if name != "cache"}
-    network = build_network(run_folder(method, seeds[0], **where, **steps).read_config(), inputs_of(dataset))
+    accuracy = {seed: runs.digits_run(method, seed, **changes)["few_label_accuracy"]["2"] for seed in seeds}
+    network = runs.network(method)
     images = dataset.train_images.astype(np.float32) / 255
 
     @jax.jit
@@ -51,7 +48,7 @@ def measure(method: str, seeds: range, dataset: data.Dataset, **changes: Any) ->
 
     rows = []
     for seed in seeds:
-        for step, variables in history(method, seed, **changes):
+        for step, variables in runs.history(method, seed, **changes):
             for space, (by_gauge, d) in etas(variables).items():
                 row = {"method": method, "seed": seed, "step": step, "space": space, "d": int(d), "final accuracy": accuracy[seed]}
                 rows.append(row | {f"{g} {k}": int(d) * float(getattr(getattr(by_gauge, g), k)) for g, k in product(GAUGES, KINDS)})
