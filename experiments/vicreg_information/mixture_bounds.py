@@ -53,7 +53,8 @@ def monte_carlo(key: Array, means: Array, covs: Array, draws: int) -> tuple[Arra
     """-E log p of the mixture from `draws` of every component, its standard error, and the pairwise bounds with distances sampled too."""
     noise = jax.random.normal(key, (COMPONENTS, draws, WIDTH))
     z = means[:, None] + jnp.einsum("nij,nsj->nsi", jnp.linalg.cholesky(covs), noise)
-    log_p = jax.vmap(lambda m, s: jax.scipy.stats.multivariate_normal.logpdf(z, m, s))(means, covs)  # [of, drawn from, draw]
+    density = jax.vmap(lambda m, s: jax.scipy.stats.multivariate_normal.logpdf(z, m, s))
+    log_p = jnp.asarray(density(means, covs))  # [of, drawn from, draw]
     own = jnp.diagonal(log_p).T
     mixed = log_mean_exp(log_p, 0)
     exponents = {"kl": jnp.mean(log_p - own, axis=2), "bhattacharyya": log_mean_exp((log_p - own) / 2, 2), "elk": log_mean_exp(log_p, 2)}
@@ -105,7 +106,7 @@ def main() -> int:
     worst = max(float(row["wrong_side"]) for row in rows)
     off, allowed = max(abs(float(row[f"{name} off"])) for row in rows for name in PAIRWISE), 0.1 if options.quick else 0.05
     end = float(along[-1]["upper"]) - float(along[-1]["lower"])
-    gaussian = all(row["gaussian"] < row["kl"] for row in along if float(row["spread"]) <= 1)
+    gaussian = all(float(row["gaussian"]) < float(row["kl"]) for row in along if float(row["spread"]) <= 1)
     text = f"worst bound {worst:.1f} standard errors on the wrong side (wanted < 4), pairwise bounds within {off:.3f} nats of sampled ones "
     text += f"(wanted {allowed}), bracket at the far end {end:.4f} nats (wanted < 0.01), Gaussian {'' if gaussian else 'NOT '}below KL "
     return _script.verdict(worst < 4 and off < allowed and end < 0.01 and gaussian, f"{text}up to spread 1")
