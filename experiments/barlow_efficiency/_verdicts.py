@@ -16,7 +16,7 @@ def heat_map(axis: Axes, expected: Mapping[str, str], counts: np.ndarray, title:
     """Counts [case, verdict]; `expected` has the right verdict of every case, which is framed."""
     axis.imshow(counts / counts.sum(axis=1, keepdims=True), cmap="Blues", vmin=0, vmax=1.4, aspect="auto")
     for i, j in np.argwhere(counts):
-        axis.text(j, i, counts[i, j], ha="center", va="center", fontsize=6.5)
+        axis.text(j, i, str(counts[i, j]), ha="center", va="center", fontsize=6.5)
     for i, verdict in enumerate(expected.values()):
         corner = (VERDICTS.index(verdict) - 0.47, i - 0.44)
         axis.add_patch(Rectangle(corner, 0.94, 0.88, fill=False, color=_script.RED, linewidth=0.9))
