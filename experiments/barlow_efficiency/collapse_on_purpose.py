@@ -29,10 +29,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from _verdicts import VERDICTS, heat_map
-
 import _script
 import runs
+from barlow_efficiency._verdicts import VERDICTS, heat_map
 from sslx import data, diagnosis, losses, methods, predictors
 from sslx.assemble import build_network, initial_state, inputs_of
 from sslx.augment import RECIPES

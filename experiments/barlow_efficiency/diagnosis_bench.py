@@ -19,9 +19,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from _verdicts import VERDICTS, heat_map
-
 import _script
+from barlow_efficiency._verdicts import VERDICTS, heat_map
 from sslx.evaluate import diagnose
 from sslx.evaluate._diagnose import CLUSTER, COMPLETE, DIMENSIONAL, HEALTHY, NOISE
 

@@ -154,9 +154,11 @@ def main() -> int:
     for name, value in complexity(jax.random.key(options.seed), distances).items():
         print(f"{name}: {value:.4f}")
     main_result = correlations[0]
-    passed = options.quick or (main_result["rho"] > 0 and main_result["p"] < 0.05)
-    text = f"over {by_run(rows, 'surrogate').size} networks rho = {main_result['rho']:.2f}, p = {main_result['p']:.2g} (wanted > 0, < 0.05)"
-    return _script.verdict(passed, f"{text}; at the last step rho = {main_result['rho_last']:.2f}, p = {main_result['p_last']:.2g}")
+    text = f"over {by_run(rows, 'surrogate').size} networks rho = {main_result['rho']:.2f} (wanted > 0)"
+    if options.quick:
+        return _script.verdict(main_result["rho"] > 0, f"{text}; p needs three methods")
+    text += f", p = {main_result['p']:.2g} (wanted < 0.05); at the last step rho = {main_result['rho_last']:.2f}, p = "
+    return _script.verdict(main_result["rho"] > 0 and main_result["p"] < 0.05, f"{text}{main_result['p_last']:.2g}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Runs that are made to collapse: each has a loss that can be taken of two views, its predictor left out or its gradient misplaced."""
 
 import importlib.util
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -19,14 +18,12 @@ WIDTH = 4
 @pytest.fixture(scope="module")
 def faulty():
     known = dict(methods.METHODS)
-    sys.path.insert(0, str(SCRIPT.parent))
     spec = importlib.util.spec_from_file_location("collapse_on_purpose", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     yield module.FAULTY
     methods.METHODS.clear()
     methods.METHODS.update(known)
-    sys.path.remove(str(SCRIPT.parent))
 
 
 def test_every_fault_has_a_loss_and_keeps_its_state(faulty):
