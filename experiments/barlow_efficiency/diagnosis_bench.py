@@ -3,8 +3,10 @@
 Claim     Complete, dimensional and cluster collapse, noise and health are told right in at least 95 % of the draws of every case.
 Command   python experiments/barlow_efficiency/diagnosis_bench.py            (--quick: 10 draws of each)
 Expected  >= 95 of 100 draws right in each of 28 cases: one point; rank 1 to 48 of 64; clusters; power laws k^-a, healthy for a up to 1.75
-          and collapsed from 2 on; white features, which are noise unless a second view or labels say otherwise.
-Measured  All of 2,800 draws right (seed 0, CPU, 20 s of one core).
+          and collapsed from 2 on; white features, which are noise unless a second view or labels say otherwise. The thresholds of the
+          diagnosis were chosen on families like these, so that this guards them rather than tests them afresh; nothing is drawn
+          between k^-1.75 and k^-2, where the rule switches.
+Measured  all of 2,800 draws right (seed 0, 2 CPU cores, jax 0.10.2; 134 s of one core beside other work).
 """
 
 import sys
@@ -14,16 +16,15 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.patches import Rectangle
 from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import _script
+from barlow_efficiency._verdicts import VERDICTS, heat_map
 from sslx.evaluate import diagnose
 from sslx.evaluate._diagnose import CLUSTER, COMPLETE, DIMENSIONAL, HEALTHY, NOISE
 
 N, D = 300, 64
-VERDICTS = (COMPLETE, DIMENSIONAL, CLUSTER, NOISE, HEALTHY)
 Draw = Callable[[np.random.Generator], tuple[np.ndarray, dict[str, Any]]]
 
 
@@ -112,24 +113,6 @@ def count_verdicts(case: str, draws: int, seed: int) -> dict[str, int]:
     return {verdict: found.count(verdict) for verdict in VERDICTS}
 
 
-def paint(path: Path, rows: list[dict[str, Any]], draws: int) -> None:
-    """The table of counts, the right column of each case framed."""
-    counts = np.array([[row[verdict] for verdict in VERDICTS] for row in rows])
-    figure, axis = plt.subplots(figsize=(_script.COLUMN, 0.17 * len(rows) + 0.8))
-    axis.imshow(counts / draws, cmap="Blues", vmin=0, vmax=1.4, aspect="auto")
-    for i, row in enumerate(rows):
-        for j, verdict in enumerate(VERDICTS):
-            if counts[i, j]:
-                axis.text(j, i, counts[i, j], ha="center", va="center", fontsize=6.5)
-            if verdict == row["expected"]:
-                axis.add_patch(Rectangle((j - 0.47, i - 0.44), 0.94, 0.88, fill=False, color=_script.RED, linewidth=0.9))
-    axis.set_xticks(range(len(VERDICTS)), [verdict.split()[0] for verdict in VERDICTS], fontsize=6.5, rotation=25)
-    axis.set_yticks(range(len(rows)), [row["case"] for row in rows], fontsize=6.5)
-    axis.tick_params(length=0)
-    axis.set_title(f"verdicts on {draws} draws (framed: right)", fontsize=8)
-    _script.write_png(path, figure)
-
-
 def main() -> int:
     """Draw, diagnose, count."""
     options = _script.arguments(__doc__, "barlow_efficiency/diagnosis_bench")
@@ -137,7 +120,10 @@ def main() -> int:
     with threadpool_limits(1):  # matrices this small only wait for threads
         rows = [{"case": case, "expected": BENCH[case][1], **count_verdicts(case, draws, options.seed)} for case in BENCH]
     _script.write_csv(options.out / "diagnosis_bench.csv", rows)
-    paint(options.out / "diagnosis_bench.png", rows, draws)
+    figure, axis = plt.subplots(figsize=(_script.COLUMN, 0.17 * len(rows) + 0.8))
+    counts = np.array([[row[verdict] for verdict in VERDICTS] for row in rows])
+    heat_map(axis, {row["case"]: row["expected"] for row in rows}, counts, f"verdicts on {draws} draws")
+    _script.write_png(options.out / "diagnosis_bench.png", figure)
     shares = {row["case"]: row[row["expected"]] / draws for row in rows}
     for case, share in shares.items():
         print(f"{case:22s} {share:.0%}")

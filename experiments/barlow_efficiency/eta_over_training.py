@@ -1,17 +1,16 @@
 """Efficiency over training by every functional and in every gauge, and whether it goes with few-label accuracy.
 
-Claim     Efficiency eta = d_eff / d of the embedding grows while it is learnt, most under Barlow Twins, which drives C to I; and it goes
-          with the accuracy that is reached.
+Claim     The effective dimension d_eff = eta d of the embedding ends largest under Barlow Twins, which drives C to I. Whether it goes with
+          the accuracy that is reached is reported.
 Command   python experiments/barlow_efficiency/eta_over_training.py            (--quick: two methods for 100 steps, one seed)
-Expected  six methods on the digits, 5 seeds, 800 steps, widths as in the presets (so that d_eff = eta d is compared, not eta). Judged:
-          stable <= participation <= entropy at every point, and Barlow Twins ends with the largest d_eff (participation, standardised
-          embedding) of all methods in every seed. Reported, not judged: rank correlations of every functional and gauge, of embedding
-          and features, with the accuracy at 2 labels per class over the finished self-supervised runs.
-Measured  30 runs, seeds 0-4, CPU: both bounds hold. d_eff at the end (mean ± std over seeds): Barlow Twins 13.6 ± 0.2, VICReg 10.3 ± 0.3,
+Expected  six methods on the digits, seeds from 0 on, 800 steps, widths as in the presets (so that d_eff is compared, not eta). Judged:
+          Barlow Twins ends with the largest d_eff (participation, standardised embedding) of all methods in every seed. Reported, not
+          judged: rank correlations of every functional and gauge, of embedding and features, with the accuracy at 2 labels per class
+          over the finished self-supervised runs. Runs of one method are alike, so that these have an effective n of about 5.
+Measured  30 runs, seeds 0-4, CPU: d_eff at the end (mean ± std over seeds): Barlow Twins 13.6 ± 0.2, VICReg 10.3 ± 0.3,
           IsoLoss 8.7 ± 0.8, SimCLR 8.2 ± 0.2, BYOL 6.4 ± 0.3, supervised logits 5.5 ± 0.1; it falls in the first 50 steps and grows
-          from there. That eta of the embedding goes with accuracy does NOT reproduce across methods: rank correlation -0.23
-          (participation, standardised; Barlow Twins has the most dimensions and the least accuracy). That of the encoder's features does:
-          +0.69, and +0.93 uncentred. Twenty-five runs of five methods on one small data set.
+          from there. Rank correlation with accuracy: embedding -0.23 (participation, standardised; Barlow Twins has the most dimensions
+          and the least accuracy), encoder's features +0.69, and +0.93 uncentred. With five methods none of these is evidence of a relation.
 """
 
 import sys
@@ -26,9 +25,8 @@ from scipy.stats import spearmanr
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import _script
-from runs import digits_run, history, run_folder
+import runs
 from sslx import data, geometry
-from sslx.assemble import build_network, inputs_of
 
 METHODS = ("barlow_twins", "vicreg", "simclr", "byol", "isoloss", "supervised")
 STYLES: dict[str, Any] = dict(zip(METHODS, ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1))), strict=True))
@@ -38,10 +36,8 @@ Row = dict[str, Any]
 
 def measure(method: str, seeds: range, dataset: data.Dataset, **changes: Any) -> list[Row]:
     """d_eff of embedding and features of the training images at every kept step of every seed, with the run's accuracy at its end."""
-    accuracy = {seed: digits_run(method, seed, **changes)["few_label_accuracy"]["2"] for seed in seeds}
-    where = {"cache": changes["cache"]} if "cache" in changes else {}
-    steps = {name: value for name, value in changes.items() if name != "cache"}
-    network = build_network(run_folder(method, seeds[0], **where, **steps).read_config(), inputs_of(dataset))
+    accuracy = {seed: runs.digits_run(method, seed, **changes)["few_label_accuracy"]["2"] for seed in seeds}
+    network = runs.network(method)
     images = dataset.train_images.astype(np.float32) / 255
 
     @jax.jit
@@ -51,7 +47,7 @@ def measure(method: str, seeds: range, dataset: data.Dataset, **changes: Any) ->
 
     rows = []
     for seed in seeds:
-        for step, variables in history(method, seed, **changes):
+        for step, variables in runs.history(method, seed, **changes):
             for space, (by_gauge, d) in etas(variables).items():
                 row = {"method": method, "seed": seed, "step": step, "space": space, "d": int(d), "final accuracy": accuracy[seed]}
                 rows.append(row | {f"{g} {k}": int(d) * float(getattr(getattr(by_gauge, g), k)) for g, k in product(GAUGES, KINDS)})
@@ -127,23 +123,20 @@ def main() -> int:
     rows = [row for method in methods for row in measure(method, seeds, dataset, **changes)]
     _script.write_csv(options.out / "eta_over_training.csv", rows)
     draw_training(options.out / "eta_over_training.png", rows)
-    order = all(row[f"{g} stable"] <= 1.0001 * row[f"{g} participation"] <= 1.0002 * row[f"{g} entropy"] for row in rows for g in GAUGES)
     final = {(row["method"], row["seed"]): row["standardised participation"] for row in last(rows, "embedding")}
     beaten = [key for key, value in final.items() if key[0] != "barlow_twins" and value >= final["barlow_twins", key[1]]]
     for method in methods:
         values = [final[method, seed] for seed in seeds]
         print(f"{method:14s} d_eff at the end {np.mean(values):5.2f} ± {np.std(values, ddof=1) if len(values) > 1 else 0:.2f}")
+    text = f"Barlow Twins beaten by {beaten}" if beaten else "Barlow Twins has the largest d_eff in every seed"
     if options.quick:
-        return _script.verdict(order, "a quick run measures and draws")
+        return _script.verdict(not beaten, text)
     found = correlations(rows)
     draw_accuracy(options.out / "eta_against_accuracy.png", rows, found)
     for space, table in found.items():
         for gauge, line in zip(GAUGES, table, strict=True):
             print(f"{space:10s} {gauge:13s} " + "  ".join(f"{kind} {value:+.2f}" for kind, value in zip(KINDS, line, strict=True)))
-    text = f"orders {'hold' if order else 'FAIL'}; " + (
-        f"Barlow Twins beaten by {beaten}" if beaten else "Barlow Twins has the largest d_eff"
-    )
-    return _script.verdict(order and not beaten, f"{text}; rank correlation with accuracy {found['embedding'][2, 0]:+.2f}")
+    return _script.verdict(not beaten, f"{text}; rank correlation with accuracy {found['embedding'][2, 0]:+.2f}, of five methods")
 
 
 if __name__ == "__main__":

@@ -60,6 +60,8 @@ def draw(path: Path, rows: list[dict[str, float | str]]) -> None:
         axis.plot(n, [r["predicted"] for r in chosen], color=_script.BLUE, linewidth=0.9, label="$1 / (1/d_{eff} + 1/n)$")
         axis.axhline(float(chosen[0]["truth"]), color=_script.BLACK, linestyle="--", linewidth=0.9, label="population")
         axis.set(xscale="log", xlabel="rows $n$", ylabel="effective dimension", title=f"{spectrum}, $d = {d}$", yscale="log")
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter(lambda x, _: f"{x:g}" if f"{x:.0e}"[0] in "25" else "")
     axes[0].legend(fontsize=6)
     _script.write_png(path, figure)
 

@@ -6,6 +6,8 @@ Claim     eta = d / ||R||_F^2 >= 1 / (1 + e^2 / d), e = ||C - I||_F + sqrt(2 d s
 Command   python experiments/barlow_efficiency/path.py            (--quick: fewer random pairs and steps)
 Expected  no point below its bound, which the path of pure redundancy attains; eta and bound > 0.99 at the ends of the straight paths; the
           trained map ends above eta = 0.99 while its bound stays loose, since augmentation noise keeps C_jj below 1.
+Measured  seed 0, 2 CPU cores, jax 0.10.2: none of 713 pairs below its bound (smallest eta - bound -2.2e-16, rounding); eta and bound at
+          least 0.9998 at the ends of the straight paths; the trained map ends at eta = 0.999.
 """
 
 import sys

@@ -6,14 +6,15 @@ Claim     The computable terms of the bound (invariance, and the residuals of th
           S and the pairs: the 1,437 training images, with two views each for the pairs; test error: that of the least-squares head W_S on
           the 360 test images, as E||W_S f(x) - y|| (what the theorem bounds) and as the error rate of its largest output.
 Command   python experiments/vicreg_information/surrogate.py           (--quick: VICReg, one seed, 100 steps)
-Expected  Spearman's rho > 0 with p < 0.05 for the norm. Networks of one run are not independent, so that p comes from permuting whole runs:
-          each run's test errors over training go to another run (1,999 permutations, two-sided). At the last step alone, and over the steps
-          within each run, rho is given too. Left out of the surrogate: the Rademacher term, of which two proxies over the kept networks are
-          printed, and the constants that no data determine.
-Measured  seeds 0-4 of five methods at steps 200 to 800, 100 networks, CPU: rho = 0.96, p = 0.001 (the least that 1,999 permutations can
-          show) for the norm, 0.64, p = 0.006 for the error rate (0.3 to 2 %, 1 to 7 images); at the last step 0.95 and 0.52. It is the
-          residuals that rank: the labelled one alone has 0.99. The one term without labels, the invariance, does not: 0.15, p = 0.48.
-          The Rademacher term over these networks and the untrained ones is 0.010, Massart's bound on it 0.106.
+Expected  Spearman's rho > 0 with p < 0.05 for the norm. Seeds of one method are alike, so that p comes from permuting whole methods: each
+          method's test errors, over seeds and training, go to another method (all 120 permutations of five, two-sided: at least 0.017).
+          At the last step alone, and over the steps within each run, rho is given too. Left out of the surrogate: the Rademacher term, of
+          which two proxies over the kept networks are printed, and the constants that no data determine.
+Measured  seeds 0-4 of five methods at steps 200 to 800, 100 networks, CPU: rho = 0.96 for the norm, 0.64 for the error rate (0.3 to 2 %,
+          1 to 7 images); at the last step 0.95 and 0.52. Most of it is the training RMSE of a least-squares head against the test
+          error of the same head: the labelled residual alone has 0.99. The one term without labels, the invariance, has 0.15. No p over
+          methods has been measured yet. The Rademacher term over these networks and the untrained ones is 0.010, Massart's bound on
+          it 0.106.
           Reference: Shwartz-Ziv et al., 2023, arXiv 2303.00633, section on generalisation.
 """
 
@@ -21,7 +22,6 @@ import argparse
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -93,12 +93,10 @@ def complexity(key: jax.Array, distances: np.ndarray) -> dict[str, float]:
 
 
 def by_run(rows: list[Row], name: str) -> np.ndarray:
-    """One column as [runs, steps], without the untrained networks, which are the same for every method."""
-    table: dict[Any, list[float]] = {}
-    for row in rows:
-        if row["step"] > 0:
-            table.setdefault((row["method"], row["seed"]), []).append(row[name])
-    return np.array(list(table.values()))
+    """One column as [methods, seeds, steps], without the untrained networks, which are the same for every method."""
+    trained = [row for row in rows if row["step"] > 0]
+    methods, seeds = (len({row[key] for row in trained}) for key in ("method", "seed"))
+    return np.array([row[name] for row in trained]).reshape(methods, seeds, -1)
 
 
 def rho(x: np.ndarray, y: np.ndarray) -> float:
@@ -106,24 +104,23 @@ def rho(x: np.ndarray, y: np.ndarray) -> float:
     return float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])
 
 
-def correlate(x: np.ndarray, y: np.ndarray, seed: int) -> tuple[float, float]:
-    """Rank correlation of [runs, steps] tables, and its two-sided p-value under permutation of whole runs."""
+def correlate(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Rank correlation of [methods, seeds, steps] tables, and its two-sided p-value under every permutation of the methods."""
     if len(x) < 3:
         return rho(x, y), float("nan")
-    found = permutation_test(
-        (np.arange(len(x)),), lambda order: rho(x[order], y), permutation_type="pairings", n_resamples=1999, vectorized=False, rng=seed
-    )
+    found = permutation_test((np.arange(len(x)),), lambda order: rho(x[order], y), permutation_type="pairings", vectorized=False)
     return float(found.statistic), float(found.pvalue)
 
 
-def table(rows: list[Row], seed: int) -> list[Row]:
+def table(rows: list[Row]) -> list[Row]:
     """Every term against both errors: over all steps, at the last step, and the mean over runs of the correlation within."""
     found = []
     for term in TERMS:
         for error in ERRORS:
             x, y = by_run(rows, term), by_run(rows, error)
-            (overall, p), (last, p_last) = correlate(x, y, seed), correlate(x[:, -1:], y[:, -1:], seed)
-            within = float(np.mean([rho(a, b) for a, b in zip(x, y, strict=True)]))
+            (overall, p), (last, p_last) = correlate(x, y), correlate(x[..., -1:], y[..., -1:])
+            steps = x.shape[-1]
+            within = float(np.mean([rho(a, b) for a, b in zip(x.reshape(-1, steps), y.reshape(-1, steps), strict=True)]))
             found.append({"term": term, "error": error, "rho": overall, "p": p, "rho_last": last, "p_last": p_last, "rho_within": within})
     return found
 
@@ -150,16 +147,18 @@ def main() -> int:
     digits = Digits(options.seed, 300 if options.quick else None)
     rows, distances = measure(options, digits)
     _script.write_csv(options.out / "surrogate.csv", rows)
-    correlations = table(rows, options.seed)
+    correlations = table(rows)
     _script.write_csv(options.out / "correlations.csv", correlations)
     draw(options.out / "surrogate.png", rows)
     print(*correlations, sep="\n")
     for name, value in complexity(jax.random.key(options.seed), distances).items():
         print(f"{name}: {value:.4f}")
     main_result = correlations[0]
-    passed = options.quick or (main_result["rho"] > 0 and main_result["p"] < 0.05)
-    text = f"over {by_run(rows, 'surrogate').size} networks rho = {main_result['rho']:.2f}, p = {main_result['p']:.2g} (wanted > 0, < 0.05)"
-    return _script.verdict(passed, f"{text}; at the last step rho = {main_result['rho_last']:.2f}, p = {main_result['p_last']:.2g}")
+    text = f"over {by_run(rows, 'surrogate').size} networks rho = {main_result['rho']:.2f} (wanted > 0)"
+    if options.quick:
+        return _script.verdict(main_result["rho"] > 0, f"{text}; p needs three methods")
+    text += f", p = {main_result['p']:.2g} (wanted < 0.05); at the last step rho = {main_result['rho_last']:.2f}, p = "
+    return _script.verdict(main_result["rho"] > 0 and main_result["p"] < 0.05, f"{text}{main_result['p_last']:.2g}")
 
 
 if __name__ == "__main__":

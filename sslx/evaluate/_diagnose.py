@@ -66,7 +66,9 @@ def diagnose(
     mode_threshold: float | Float[np.ndarray, " M"] = 0.0,
     signal_before: float | None = None,
 ) -> Diagnosis:
-    """Say whether features are healthy, noise, or collapsed to a point, to a few dimensions or to a few clusters.
+    """Say whether features are healthy, noise, or collapsed: completely, to a few dimensions or to a few clusters.
+
+    Complete collapse is to a point, or to noise that no longer depends on the image.
 
     In this order. Complete: variance below 1e-3 of the mean square; or VICReg's variance term, which is 1 where no feature varies,
     above 0.95; or two views of an image correlate by less than 0.1, and what they share is below 1 % of that before training. Cluster:

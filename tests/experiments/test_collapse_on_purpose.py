@@ -28,7 +28,7 @@ def faulty():
 
 def test_every_fault_has_a_loss_and_keeps_its_state(faulty):
     views = jax.ShapeDtypeStruct((2, 8, WIDTH), jnp.float32)
-    for make in faulty.values():
+    for make, _ in faulty.values():
         method = make(steps=1).build_method()
         state = method.init_state(WIDTH)
         loss = partial(method.loss, axis_name=None)

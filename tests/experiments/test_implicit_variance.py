@@ -62,7 +62,7 @@ def test_levels_are_the_fixed_points_of_the_flow(toy):
     np.testing.assert_allclose(np.ravel(flow.fixed_points(np.ones(1)))[1:], toy.levels(0.2), rtol=1e-12)
 
 
-def test_runs_of_a_convnet_that_are__or_collapse_fail(tmp_path, monkeypatch, capsys):
+def test_runs_of_a_convnet_that_are_not_finite_or_collapse_fail(tmp_path, monkeypatch, capsys):
     convnet = script("convnet")
     monkeypatch.setattr(sys, "argv", ["convnet", "--quick", "--out", str(tmp_path)])
     monkeypatch.setattr(convnet, "train_variant", lambda variant, seeds, steps: np.full((len(seeds), 3, 32, 32), np.nan))

@@ -1,5 +1,6 @@
 import csv
 import importlib.util
+import itertools
 import sys
 from pathlib import Path
 
@@ -7,6 +8,11 @@ import numpy as np
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[2] / "experiments" / "vicreg_information"
+
+
+@pytest.fixture(autouse=True)
+def _beside_its_neighbours(monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER)
 
 
 def script(name):
@@ -38,3 +44,21 @@ def test_distances_and_overlap_by_hand():
     np.testing.assert_allclose(squared, [[np.inf, 25, 25], [25, np.inf, 0], [25, 0, np.inf]])
     edge = 5 / np.sqrt(8 * np.log(100))  # the coefficient of two Gaussians at distance 5 is then 0.01
     np.testing.assert_allclose(module.overlapping_fraction(np.array([5.0, 0.0]), edge * np.array([0.99, 1.01])), [0.5, 1.0])
+
+
+def test_methods_that_have_nothing_in_common_are_not_related():
+    module, rng = script("surrogate"), np.random.default_rng(0)
+
+    def alike():
+        return rng.normal(size=(5, 1, 1)) + 0.1 * rng.normal(size=(5, 5, 1)) + 0.01 * rng.normal(size=(5, 5, 4))
+
+    found = [module.correlate(alike(), alike())[1] for _ in range(60)]
+    assert np.mean(np.array(found) < 0.05) < 0.15
+    x = alike()
+    assert module.correlate(x, x) == (pytest.approx(1), pytest.approx(2 / 120))
+
+
+def test_a_column_is_put_in_order_of_methods_seeds_and_steps():
+    order = itertools.product(("a", "b"), range(3), range(3))
+    rows = [{"method": m, "seed": s, "step": t, "x": 100 * (m == "b") + 10 * s + t} for m, s, t in order]
+    np.testing.assert_array_equal(script("surrogate").by_run(rows, "x")[1], [[101, 102], [111, 112], [121, 122]])
