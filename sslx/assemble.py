@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from flax.errors import ScopeParamShapeError
+from flax.errors import InvalidRngError, ScopeParamShapeError
 from jax import Array
 
 from sslx import data, evaluate, parallel
@@ -98,7 +98,7 @@ def epoch_size(method: Method, dataset: Dataset, split: evaluate.ValidationSplit
 
 
 def rehearse(config: Config, method: Method, inputs: Inputs) -> None:
-    """Trace views and loss on shapes alone: what does not fit is told before anything is written."""
+    """Trace views, loss and encoder on shapes alone: what does not fit is told before anything is written."""
     if config.views in COLOURED and inputs.image_shape[2] != 3:
         raise ConfigError(f"views {config.views} are for RGB images, {config.dataset} has shape {inputs.image_shape}; use --views digits")
     n, network, key = config.batch_size, build_network(config, inputs), jax.random.key(0)
@@ -112,15 +112,18 @@ def rehearse(config: Config, method: Method, inputs: Inputs) -> None:
     except (TypeError, ValueError) as error:
         reason = textwrap.shorten(str(error) or type(error).__name__, 300)
         raise ConfigError(f"{config.method} with views {config.views} cannot be trained: {reason}") from error
-    view, frozen = shaped(2, *views.shape[2:]), {"train": False}
+    view = shaped(2, *views.shape[2:])
     try:
-        variables = jax.eval_shape(partial(network.encoder.init, **frozen), key, image)
-        jax.eval_shape(partial(network.encoder.apply, **frozen), variables, view)
+        variables = jax.eval_shape(partial(network.encoder.init, train=False), key, image)
+        jax.eval_shape(partial(network.encoder.apply, train=False), variables, view)
+        jax.eval_shape(partial(network.encoder.apply, train=True, mutable=["batch_stats"], rngs={"dropout": key}), variables, view)
     except ScopeParamShapeError:
         raise ConfigError(
             f"model {config.model} wants images of one size: those of {config.dataset} are {inputs.image_shape}, views {config.views} make "
             f"{view.shape[1:]}; choose another model"
         ) from None
+    except InvalidRngError as error:
+        raise ConfigError(f"model {config.model} draws what it has no key for ({error}); draw from 'dropout' alone, in training") from None
 
 
 def check_given(loss: Any, terms: Any, before: Any, after: Any) -> None:

@@ -115,6 +115,21 @@ def test_an_encoder_that_has_to_be_told_whether_it_trains_is_taken(monkeypatch):
     assert assemble(settings(model="strict")).steps == 15
 
 
+@pytest.mark.parametrize(("name", "always"), [("drop_path", False), ("dropout", True)])
+def test_what_an_encoder_must_not_draw_is_told_beforehand(name, always, monkeypatch):
+    class Drawing(Strict):
+        @nn.compact
+        def __call__(self, images, *, train):
+            if train or always:
+                self.make_rng(name)
+            return images.reshape(len(images), -1)
+
+    monkeypatch.setitem(ENCODERS, "drawing", Drawing)
+    message = f"model drawing draws what it has no key for .*{name}.*; draw from 'dropout' alone, in training"
+    with pytest.raises(ConfigError, match=message):
+        assemble(settings(model="drawing"))
+
+
 def test_an_error_without_words_is_named(monkeypatch):
     def silent(online, target, state, key, step, axis_name):
         raise ValueError

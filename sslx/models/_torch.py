@@ -41,11 +41,15 @@ def from_torch(state_dict: Mapping[str, Any], *, prefix: str = "") -> dict[str, 
         inner = name.removeprefix(prefix)
         if not name.startswith(prefix) or inner.startswith("fc.") or inner.endswith("num_batches_tracked"):
             continue
-        collection, path, leaf = place(inner, np.asarray(value))
+        if (placed := place(inner, np.asarray(value))) is None:
+            raise ValueError(
+                f"state_dict has {inner!r}, which is no parameter of a ResNet; pass the prefix of the encoder's names, or that part only"
+            )
+        collection, path, leaf = placed
         node = variables[collection]
-        for part in path[:-1]:
+        for part in path:
             node = node.setdefault(part, {})
-        node.setdefault(path[-1], {}).update(leaf)
+        node.update(leaf)
     if not variables["params"]:
         raise ValueError(
             f"state_dict has no parameter that starts with {prefix!r}, its first names are {list(state_dict)[:3]}; pass their prefix"
@@ -53,17 +57,16 @@ def from_torch(state_dict: Mapping[str, Any], *, prefix: str = "") -> dict[str, 
     return variables
 
 
-def place(name: str, value: np.ndarray) -> tuple[str, tuple[str, ...], dict[str, Array]]:
-    """Collection, module path and named array of one entry of the state dict."""
+def place(name: str, value: np.ndarray) -> tuple[str, tuple[str, ...], dict[str, Array]] | None:
+    """Collection, module path and named array of one entry of the state dict; None for one that no ResNet has."""
     *modules, field = renamed(name, SHORTCUT).split(".")
-    known = field in FIELDS and (len(modules) == 1 or (len(modules) == 3 and modules[0].startswith("layer")))
-    if not known or not modules[-1].startswith(("conv", "bn", "downsample")):
-        raise ValueError(
-            f"state_dict has {name!r}, which is no parameter of a ResNet; pass the prefix of the encoder's names, or that part only"
-        )
+    inside = len(modules) == 1 or (len(modules) == 3 and modules[0].startswith("layer"))
+    kind = re.fullmatch(r"(?:downsample_)?(conv|bn)\d?", modules[-1]) if inside else None
+    if kind is None or field not in FIELDS or (kind[1], value.ndim) not in {("conv", 4), ("bn", 1)}:
+        return None
     path = (f"{modules[0]}_{modules[1]}", modules[2]) if len(modules) == 3 else (modules[0],)
     if value.ndim == 4:
-        return "params", path, {"kernel": jnp.asarray(value.transpose(2, 3, 1, 0), jnp.float32)}
+        return ("params", path, {"kernel": jnp.asarray(value.transpose(2, 3, 1, 0), jnp.float32)}) if field == "weight" else None
     collection, leaf = FIELDS[field]
     return collection, path, {leaf: jnp.asarray(value, jnp.float32)}
 
@@ -75,17 +78,21 @@ def to_torch(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
     `conv1` is to be a convolution of 3x3 pixels with stride 1, and `maxpool` an identity. Its images are in [0, 1], not standardised.
 
     Raises:
-        ValueError: a name is not one of a ResNet's.
+        ValueError: these are not parameters and batch statistics, or not those of a ResNet.
     """
+    parts = [variables.get(name) for name in ("params", "batch_stats")] if isinstance(variables, Mapping) else [None]
+    if not all(parts):
+        found = list(variables) if isinstance(variables, Mapping) else type(variables).__name__
+        raise ValueError(f"variables must hold params and batch_stats, got {found}; pass those of `apply, variables = sslx.load(run)`")
     state = {}
-    for collection in ("params", "batch_stats"):
-        for path, value in flatten_dict(variables.get(collection, {}), sep=".").items():
-            module, _, leaf = path.rpartition(".")
-            name = re.sub(r"^(layer\d+)_", r"\1.", renamed(module, {ours: theirs for theirs, ours in SHORTCUT.items()}))
-            array = np.array(value, np.float32)
-            if not re.match(r"(conv1|bn1|layer\d+\.\d+\.\S+)$", name) or leaf not in NAMES:
-                raise ValueError(f"variables have {path!r}, which is none of a ResNet's; pass the variables of a ResNet encoder")
-            state[f"{name}.{NAMES[leaf]}"] = np.ascontiguousarray(array.transpose(3, 2, 0, 1)) if array.ndim == 4 else array
+    for path, value in ((path, value) for part in parts for path, value in flatten_dict(part, sep=".").items()):
+        module, _, leaf = path.rpartition(".")
+        name = re.sub(r"^(layer\d+)_", r"\1.", renamed(module, {ours: theirs for theirs, ours in SHORTCUT.items()}))
+        entry, array = f"{name}.{NAMES.get(leaf)}", np.array(value, np.float32)
+        array = np.ascontiguousarray(array.transpose(3, 2, 0, 1)) if array.ndim == 4 else array
+        if place(entry, array) is None:
+            raise ValueError(f"variables have {path!r}, which is none of a ResNet's; pass the variables of a ResNet encoder")
+        state[entry] = array
     return state
 
 

@@ -105,10 +105,21 @@ def test_there_and_back_is_the_same_state(bottleneck, stem):
         assert (value.flags.c_contiguous, value.flags.writeable) == (True, True)
 
 
-def test_variables_of_other_networks_do_not_go_to_torch():
-    variables = MLP((3,)).init(jax.random.key(0), jnp.zeros((2, 4, 4, 1)))
-    with pytest.raises(ValueError, match=r"variables have 'Dense_0\.kernel', which is none of a ResNet's; pass the variables of a ResNet"):
-        to_torch(variables)
+def test_variables_of_other_networks_do_not_go_to_torch(without_typing_hook):
+    good = from_torch(random_state(published_shapes((1,), 4, bottleneck=False, stem="cifar")))
+    params, others = good["params"], {"batch_stats": good["batch_stats"]}
+    for path, wrong in (
+        ("Dense_0.kernel", MLP((3,)).init(jax.random.key(0), jnp.zeros((2, 4, 4, 1)))["params"]),
+        ("conv1.bias", {**params, "conv1": {**params["conv1"], "bias": np.zeros(4)}}),
+        ("conv1.kernel", {**params, "conv1": {"kernel": np.zeros((2, 3, 3, 3, 4))}}),
+        ("layer1_0.se.kernel", {**params, "layer1_0": {**params["layer1_0"], "se": {"kernel": np.zeros((4, 4))}}}),
+        ("layer1_0.conv1.scale", {**params, "layer1_0": {**params["layer1_0"], "conv1": {"scale": np.zeros(4)}}}),
+    ):
+        with pytest.raises(ValueError, match=rf"variables have '{path}', which is none of a ResNet's; pass the variables of a ResNet"):
+            to_torch({"params": wrong, **others})
+    for wrong, found in ((params, r"\['conv1', 'bn1', 'layer1_0'\]"), ({"params": params}, r"\['params'\]"), ((None, good), "tuple")):
+        with pytest.raises(ValueError, match=rf"variables must hold params and batch_stats, got {found}; pass those of .* sslx.load"):
+            to_torch(wrong)
 
 
 def test_other_networks_are_refused():
@@ -116,6 +127,6 @@ def test_other_networks_are_refused():
         ValueError, match=r"no parameter that starts with 'module.', its first names are \['conv1.weight'\]; pass their prefix"
     ):
         from_torch({"conv1.weight": np.zeros((4, 3, 3, 3))}, prefix="module.")
-    for name in ("backbone.conv1.weight", "patch_embed.proj.weight", "layer1.0.conv1.alpha"):
+    for name in ("backbone.conv1.weight", "patch_embed.proj.weight", "layer1.0.conv1.alpha", "conv1.bias", "bn1.weight"):
         with pytest.raises(ValueError, match=rf"state_dict has '{name}', which is no parameter of a ResNet; pass the prefix"):
             from_torch({name: np.zeros((4, 3, 3, 3))})
