@@ -163,9 +163,8 @@ def features_of_state(config: Config, state: TrainState, dataset: Dataset) -> Ma
     @partial(jax.jit, static_argnames="train")
     def embed(params: Any, batch_stats: Any, key: Any, images: Any, *, train: bool) -> Any:
         views = make_views(key, unit_interval(images), jnp.arange(block), RECIPES[config.views])
-        variables, rngs = {"params": params, "batch_stats": batch_stats}, {"dropout": key}
-        apply = partial(network.apply, variables, train=train, mutable=["batch_stats"], rngs=rngs)
-        return [apply(view)[0][1:] for view in views[:2]]
+        apply = partial(network.apply, {"params": params, "batch_stats": batch_stats}, train=train, mutable=["batch_stats"])
+        return [apply(view, rngs={"dropout": jax.random.fold_in(key, i)})[0][1:] for i, view in enumerate(views[:2])]
 
     def embed_all(state: TrainState, *, train: bool = False) -> Any:
         keys = jax.random.split(state.key, count // block)

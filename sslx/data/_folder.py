@@ -40,7 +40,9 @@ def folder(request: Request) -> Dataset:
         wanted = images_or_classes if flat else class_folders
         testing = next((name for name in there if wanted(root / name) or (name == "test" and not flat)), None)
         test = listing(root, testing, flat=flat) if testing else None
-        extra = next((found for name in SPLITS["unlabelled"] if (found := unlabelled(root, root / name))), None)
+        extras = {name: found for name in SPLITS["unlabelled"] if (found := unlabelled(root, root / name))}
+        extra = next(iter(extras.values()), None)
+        unread = beside(root, {"train", testing, *list(extras)[:1]}) if (root / "train").is_dir() else []
     except OSError as error:
         raise DataError(f"{root} cannot be read ({error}); check the path and its permissions") from None
     number = {name: i for i, name in enumerate(sorted(set(train.classes)))}
@@ -62,13 +64,20 @@ def folder(request: Request) -> Dataset:
         rows["train"], rows["test"] = stratified_split(labels[rows["train"]], names)
         notes = (f"there is no test/ (or validation/, val/) directory: {held_out(rows['test'], names)}",)
     dataset = cached(request.name, sources, lambda out: write(out, request, sources, labels, rows, Facts(names, notes)))
-    return dataset._replace(notes=(*dataset.notes, *passed_over([path for part in found.values() for path in part.others])))
+    return dataset._replace(notes=(*dataset.notes, *passed_over([*unread, *(path for part in found.values() for path in part.others)])))
 
 
 def passed_over(paths: list[str]) -> list[str]:
     """The note on what is not read."""
-    what = f"{len(paths)} entries that are no PNG, JPEG or WebP files, or in no class,"
-    return [f"{what} are passed over, the first {paths[0]}"] if paths else []
+    what = f"{len(paths)} entries that are no PNG, JPEG or WebP files, links to directories, or in no class or part that is read"
+    return [f"{what}, are passed over, the first {paths[0]}"] if paths else []
+
+
+def beside(root: Path, read: set[str | None]) -> list[str]:
+    """Images and directories in `root` itself, those with nothing in them and those that are read aside."""
+    entries = [Path(path) for path in images_or_classes(root)]
+    taken = [entry for entry in entries if (images_or_classes(entry) if entry.is_dir() else entry.suffix.lower() in EXTENSIONS)]
+    return sorted(str(entry) for entry in taken if entry.name not in read)
 
 
 def images_or_classes(top: Path) -> list[str]:

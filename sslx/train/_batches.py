@@ -25,6 +25,8 @@ def epoch_order(seed: int | Array, epoch: int | Array, count: int) -> Int[Array,
 
 def rows_of(count: int, batch_size: int, seed: int) -> Callable[[int], Int[np.ndarray, " B"]]:
     """The rows of a batch by the number of the step; each epoch has its own `epoch_order` of `count` images and drops its short batch."""
+    if not 1 <= batch_size <= count:
+        raise ValueError(f"batch_size must be from 1 to {count}, the number of images, got {batch_size}")
     order = lru_cache(2)(lambda epoch: np.asarray(epoch_order(seed, epoch, count)))
 
     def rows(step: int) -> Int[np.ndarray, " B"]:
@@ -35,7 +37,11 @@ def rows_of(count: int, batch_size: int, seed: int) -> Callable[[int], Int[np.nd
 
 
 def batches(images: Any, labels: np.ndarray, batch_size: int, *, seed: int, start: int = 0) -> Iterator[Pair]:
-    """Shuffled (images, labels) without end from step `start` on, so that a resumed run sees the batches it would have seen."""
+    """Shuffled (images, labels) without end from step `start` on, so that a resumed run sees the batches it would have seen.
+
+    Raises:
+        ValueError: unless batch_size is from 1 to the number of images.
+    """
     rows = rows_of(len(images), batch_size, seed)
     return ((images[chosen], labels[chosen]) for chosen in map(rows, itertools.count(start)))
 
@@ -59,6 +65,7 @@ def streamed(
 
     Raises:
         ImportError: grain is not installed.
+        ValueError: as `batches`.
     """
     import grain  # as heavy as jax, and not in every image for accelerators
 

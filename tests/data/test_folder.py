@@ -27,8 +27,8 @@ def test_images_come_in_the_order_of_class_and_name_with_their_labels(tmp_path):
     assert (found.train_labels.dtype, found.test_labels.dtype) == (np.int32, np.int32)
     for split, images in (("train", found.train_images), ("test", found.test_images)):
         np.testing.assert_array_equal(images, [pixels[path] for path in sorted(pixels) if split in path.parts])
-    passed_over = "2 entries that are no PNG, JPEG or WebP files, or in no class, are passed over, the first"
-    assert found.notes == (f"{passed_over} {tmp_path}/set/train/ant.png",)
+    kinds = "no PNG, JPEG or WebP files, links to directories, or in no class or part that is read"
+    assert found.notes == (f"2 entries that are {kinds}, are passed over, the first {tmp_path}/set/train/ant.png",)
     assert calls[-1] == (16, 16)
 
 
@@ -79,6 +79,20 @@ def test_more_images_without_labels_are_kept_apart(name, inner, tmp_path):
     np.testing.assert_array_equal(found.unlabelled_images, [picture(i) for i in range(2)])
     for mine, theirs in zip(found._replace(unlabelled_images=None), expected, strict=True):
         np.testing.assert_array_equal(mine, theirs)
+
+
+def test_what_lies_beside_the_parts_that_are_read_is_named(tmp_path):
+    write_folder(tmp_path / "set")
+    (tmp_path / "set/README.md").touch()
+    for name in ("val/cat", "unlabelled", "unlabeled", "extra", "empty"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+    for name in ("val/cat/0", "unlabelled/0", "unlabeled/1", "extra/2", "3"):
+        Image.fromarray(picture(7)).save(tmp_path / f"set/{name}.png")
+    found = data.load(f"folder:{tmp_path}/set")
+    assert (len(found.train_images), len(found.test_images), len(found.unlabelled_images)) == (6, 4, 1)
+    (note,) = found.notes
+    assert note.startswith("4 entries that are no PNG")
+    assert note.endswith(f"the first {tmp_path}/set/3.png")
 
 
 @pytest.mark.parametrize("train", ["", "train"])

@@ -1,6 +1,7 @@
 """What grain reads ahead is what the host's own batches are."""
 
 import itertools
+from functools import partial
 
 import jax
 import numpy as np
@@ -27,6 +28,13 @@ def test_the_parts_of_two_processes_are_the_batch():
     whole = next(iter(streamed(IMAGES, LABELS, 8, seed=3, start=2, stop=3)))
     parts = [next(iter(streamed(IMAGES, LABELS, 8, seed=3, start=2, stop=3, process=i, processes=2))) for i in range(2)]
     np.testing.assert_array_equal(np.concatenate([labels for _, labels in parts]), whole[1])
+
+
+def test_a_batch_of_more_than_there_is_is_refused():
+    for read in (batches, partial(streamed, start=0, stop=1)):
+        for size in (0, len(IMAGES) + 1):
+            with pytest.raises(ValueError, match=rf"batch_size must be from 1 to {len(IMAGES)}, the number of images, got {size}"):
+                read(IMAGES, LABELS, size, seed=0)
 
 
 def test_a_memory_mapped_array_is_read(tmp_path):
