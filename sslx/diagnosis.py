@@ -164,7 +164,7 @@ def features_of_state(config: Config, state: TrainState, dataset: Dataset) -> Ma
     def embed(params: Any, batch_stats: Any, key: Any, images: Any, *, train: bool) -> Any:
         views = make_views(key, unit_interval(images), jnp.arange(block), RECIPES[config.views])
         apply = partial(network.apply, {"params": params, "batch_stats": batch_stats}, train=train, mutable=["batch_stats"])
-        return [apply(view, rngs={"dropout": jax.random.fold_in(key, i)})[0][1:] for i, view in enumerate(views[:2])]
+        return [apply(view, rngs={"dropout": jax.random.fold_in(key, len(views) + i)})[0][1:] for i, view in enumerate(views[:2])]
 
     def embed_all(state: TrainState, *, train: bool = False) -> Any:
         keys = jax.random.split(state.key, count // block)

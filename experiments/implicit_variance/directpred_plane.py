@@ -73,6 +73,7 @@ def boundary(eta: float) -> np.ndarray:
     backward = dynamics.EigenFlow(lambda x: -flow.velocity(x) / (1 + jnp.linalg.norm(flow.velocity(x))))
     halves = [_toy.predict(backward, np.linspace(0, 70, 400), np.asarray(saddle + sign * away)[:, None])[..., 0] for sign in (1, -1)]
     edge = np.concatenate([halves[0][::-1], halves[1]])
+    edge = edge[np.argsort(edge[:, 0])]
     return edge[(edge > -0.01).all(axis=1) & (edge < 1.25).all(axis=1)]
 
 

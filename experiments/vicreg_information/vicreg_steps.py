@@ -9,8 +9,8 @@ Command   python experiments/vicreg_information/vicreg_steps.py        (--quick:
           Projections of the 1,437 training images of the digits in inference mode; the account in float64.
 Expected  both in the mean over seeds; that the account closes to 1e-9 nats per feature at every checkpoint is a check of the code, true by
           construction, and no part of the claim.
-Measured  seeds 0-4, CPU: at the end, nats per feature, -1/2 ln det S = 3.57, hinge 0.32, covariance / 4 0.61, and the gaps add up to 2.65
-          (0.74 of 3.57), most of it (2.26) from covariances in place of correlations: standard deviations stay below 1 and correlations
+Measured  seeds 0-4, CPU: at the end, nats per feature, -1/2 ln det S = 3.55, hinge 0.31, covariance / 4 0.62, and the gaps add up to 2.62
+          (0.74 of 3.55), most of it (2.17) from covariances in place of correlations: standard deviations stay below 1 and correlations
           far from 0. The account closes to 1e-15.
           Reference: Bardes, Ponce, LeCun, 2022, arXiv 2105.04906; Shwartz-Ziv et al., 2023, arXiv 2303.00633.
 """
@@ -74,10 +74,10 @@ def main() -> int:
     worst = max(abs(row["unaccounted"]) for row in rows)
     end = {name: _trained.curve(rows, name)[1][-1] for name in (*TERMS, *GAPS, "gaps")}
     print("at the end, nats per feature:", ", ".join(f"{name} {value:.3f}" for name, value in end.items()))
-    share, largest = end["gaps"] / abs(end["neg_log_det"]), max(GAPS, key=lambda name: end[name])
-    passed = share > SMALL and largest == "correlation_gap" and worst < 1e-9
+    share, largest = end["gaps"] / abs(end["neg_log_det"]), max(GAPS, key=lambda name: abs(end[name]))
+    passed = share > SMALL and largest == "correlation_gap"
     text = f"the gaps add up to {share:.2f} of |1/2 ln det S| at the end of training (claimed: more than {SMALL}), the largest is the "
-    return _script.verdict(passed, f"{text}{GAPS[largest]} gap (claimed: correlation); account closes to {worst:.1e} (wanted < 1e-9)")
+    return _script.verdict(passed, f"{text}{GAPS[largest]} gap (claimed: correlation); account closes to {worst:.1e}")
 
 
 if __name__ == "__main__":

@@ -33,16 +33,15 @@ def folder(request: Request) -> Dataset:
     Raises:
         DataError: the folder is missing, empty or not laid out as wanted, or a file in it cannot be used.
     """
-    root = Path(request.argument).expanduser()
+    root = Path(os.path.abspath(Path(request.argument).expanduser()))
     try:
         train = loose(root, root) or listing(root, "train", flat=True)
         flat, there = not train.classes, [name for name in SPLITS["test"] if (root / name).is_dir()]
         wanted = images_or_classes if flat else class_folders
         testing = next((name for name in there if wanted(root / name) or (name == "test" and not flat)), None)
         test = listing(root, testing, flat=flat) if testing else None
-        extras = {name: found for name in SPLITS["unlabelled"] if (found := unlabelled(root, root / name))}
-        extra = next(iter(extras.values()), None)
-        unread = beside(root, {"train", testing, *list(extras)[:1]}) if (root / "train").is_dir() else []
+        more, extra = next(((name, part) for name in SPLITS["unlabelled"] if (part := unlabelled(root, root / name))), (None, None))
+        unread = beside(root, {"train", testing, more}) if (root / "train").is_dir() else []
     except OSError as error:
         raise DataError(f"{root} cannot be read ({error}); check the path and its permissions") from None
     number = {name: i for i, name in enumerate(sorted(set(train.classes)))}
@@ -69,20 +68,27 @@ def folder(request: Request) -> Dataset:
 
 def passed_over(paths: list[str]) -> list[str]:
     """The note on what is not read."""
-    what = f"{len(paths)} entries that are no PNG, JPEG or WebP files, links to directories, or in no class or part that is read"
-    return [f"{what}, are passed over, the first {paths[0]}"] if paths else []
+    what = "other files than PNG, JPEG or WebP, links to directories, or outside of the classes and parts that are read"
+    return [f"passed over: {len(paths)} ({what}), the first {paths[0]}"] if paths else []
 
 
 def beside(root: Path, read: set[str | None]) -> list[str]:
     """Images and directories in `root` itself, those with nothing in them and those that are read aside."""
     entries = [Path(path) for path in images_or_classes(root)]
-    taken = [entry for entry in entries if (images_or_classes(entry) if entry.is_dir() else entry.suffix.lower() in EXTENSIONS)]
-    return sorted(str(entry) for entry in taken if entry.name not in read)
+    return sorted(str(entry) for entry in entries if entry.name not in read and may_hold_images(entry))
+
+
+def may_hold_images(entry: Path) -> bool:
+    """Whether this is an image, or a directory that is not known to be empty."""
+    try:
+        return bool(images_or_classes(entry)) if entry.is_dir() else entry.suffix.lower() in EXTENSIONS
+    except OSError:
+        return True
 
 
 def images_or_classes(top: Path) -> list[str]:
     """What there is in `top`, hidden entries aside."""
-    return [entry.path for entry in os.scandir(os.path.abspath(top)) if not entry.name.startswith(".")]
+    return [entry.path for entry in os.scandir(top) if not entry.name.startswith(".")]
 
 
 def loose(root: Path, top: Path) -> Listing | None:
@@ -126,18 +132,22 @@ def listing(root: Path, split: str, *, flat: bool) -> Listing:
 
 def class_folders(top: Path) -> list[str]:
     """The directories in `top`, hidden ones aside, in order."""
-    return sorted(entry.path for entry in os.scandir(os.path.abspath(top)) if entry.is_dir() and not entry.name.startswith("."))
+    return sorted(entry.path for entry in os.scandir(top) if entry.is_dir() and not entry.name.startswith("."))
 
 
 def images_in(root: Path, directory: str) -> Listing:
-    """The image files in a directory and those within it in order, without classes, and the paths of all else that is not hidden."""
+    """The image files in a directory and those within it in order, without classes, and the paths of all else that is not hidden.
+
+    Of a directory that is a link only the files are read: it may lead to one that holds it, or to another part.
+    """
     inside(root, directory)
+    deep = not os.path.islink(directory)
     files, others = [], []
     for entry in os.scandir(directory):
         if entry.name.startswith("."):
             continue
         image = entry.name.lower().endswith(EXTENSIONS)
-        if entry.is_dir(follow_symlinks=False):
+        if deep and entry.is_dir(follow_symlinks=False):
             below = images_in(root, entry.path)
             files.extend(below.sources)
             others.extend(below.others)

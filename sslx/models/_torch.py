@@ -82,8 +82,8 @@ def to_torch(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """
     parts = [variables.get(name) for name in ("params", "batch_stats")] if isinstance(variables, Mapping) else [None]
     if not all(parts):
-        found = list(variables) if isinstance(variables, Mapping) else type(variables).__name__
-        raise ValueError(f"variables must hold params and batch_stats, got {found}; pass those of `apply, variables = sslx.load(run)`")
+        found = [name for name, part in variables.items() if part] if isinstance(variables, Mapping) else type(variables).__name__
+        raise ValueError(f"variables must hold a ResNet's params and batch_stats, got {found}; pass those that sslx.load gives")
     state = {}
     for path, value in ((path, value) for part in parts for path, value in flatten_dict(part, sep=".").items()):
         module, _, leaf = path.rpartition(".")

@@ -27,8 +27,8 @@ def test_images_come_in_the_order_of_class_and_name_with_their_labels(tmp_path):
     assert (found.train_labels.dtype, found.test_labels.dtype) == (np.int32, np.int32)
     for split, images in (("train", found.train_images), ("test", found.test_images)):
         np.testing.assert_array_equal(images, [pixels[path] for path in sorted(pixels) if split in path.parts])
-    kinds = "no PNG, JPEG or WebP files, links to directories, or in no class or part that is read"
-    assert found.notes == (f"2 entries that are {kinds}, are passed over, the first {tmp_path}/set/train/ant.png",)
+    kinds = "other files than PNG, JPEG or WebP, links to directories, or outside of the classes and parts that are read"
+    assert found.notes == (f"passed over: 2 ({kinds}), the first {tmp_path}/set/train/ant.png",)
     assert calls[-1] == (16, 16)
 
 
@@ -81,18 +81,47 @@ def test_more_images_without_labels_are_kept_apart(name, inner, tmp_path):
         np.testing.assert_array_equal(mine, theirs)
 
 
-def test_what_lies_beside_the_parts_that_are_read_is_named(tmp_path):
+def test_what_lies_beside_the_parts_that_are_read_is_named(tmp_path, monkeypatch):
     write_folder(tmp_path / "set")
     (tmp_path / "set/README.md").touch()
-    for name in ("val/cat", "unlabelled", "unlabeled", "extra", "empty"):
+    for name in ("val/cat", "unlabelled", "unlabeled", "extra", "empty", "lost+found"):
         (tmp_path / "set" / name).mkdir(parents=True)
     for name in ("val/cat/0", "unlabelled/0", "unlabeled/1", "extra/2", "3"):
         Image.fromarray(picture(7)).save(tmp_path / f"set/{name}.png")
+    (tmp_path / "set/unlabeled/1.png").rename(tmp_path / "set/unlabeled/1.txt")  # no image, in a part that is not read
+    scandir = os.scandir
+
+    def denied(path):
+        if str(path).endswith("lost+found"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", denied)
     found = data.load(f"folder:{tmp_path}/set")
     assert (len(found.train_images), len(found.test_images), len(found.unlabelled_images)) == (6, 4, 1)
     (note,) = found.notes
-    assert note.startswith("4 entries that are no PNG")
+    assert note.startswith("passed over: 5 (")
     assert note.endswith(f"the first {tmp_path}/set/3.png")
+
+
+def test_a_relative_path_is_the_absolute_one(tmp_path, monkeypatch):
+    """Two folders of one name, sizes and times are told apart."""
+    for name, level in (("one", 200), ("two", 201)):
+        (tmp_path / name / "set").mkdir(parents=True)
+        for i in range(10):
+            path = tmp_path / name / "set" / f"{i}.png"
+            Image.new("RGB", (8, 8), (level, level, level)).save(path)
+            os.utime(path, (1, 1))
+        monkeypatch.chdir(tmp_path / name)
+        assert data.load("folder:set").train_images.max() == level
+
+
+@pytest.mark.parametrize("target", [".", "../test"])
+def test_a_class_that_is_a_link_to_classes_is_none(target, tmp_path):
+    write_folder(tmp_path / "set")
+    os.symlink(target, tmp_path / "set/train/cow")
+    with pytest.raises(data.DataError, match="train/cow is a class with no images"):
+        data.load(f"folder:{tmp_path}/set")
 
 
 @pytest.mark.parametrize("train", ["", "train"])
