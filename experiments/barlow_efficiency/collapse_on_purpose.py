@@ -8,11 +8,12 @@ Command   python experiments/barlow_efficiency/collapse_on_purpose.py           
 Expected  every run gets the one verdict that its fault determines: complete collapse, but one dimension (dimensional) for the cosine loss,
           which no longer sees a length; sound runs healthy. Faulty runs: 100 steps on the digits, small convnet. Sound runs: 800 steps;
           cut short, most would be told as dimensional, as they are.
-Measured  50 of 50 runs told right (seeds 0-4, CPU): without a predictor complete (Euclidean) and one dimension (cosine), wrong side
-          complete, weight decay complete, VICReg without variance complete; 25 sound runs healthy. --quick: 6 of 6 (seed 0, 2 CPU cores,
-          jax 0.10.2). The full command has not been run again since it trains the sound runs itself and asks for one verdict per fault.
-          The bound on what the views share was chosen after seeing seeds 0-2 of two faults (Euclidean without a predictor, and wrong
-          side) and seed 0 of VICReg without variance, and the rules for dimensions after the spectra of seeds 0-1, sound runs among
+Measured  48 of 50 runs told right (seeds 0-4, 2 CPU cores, jax 0.10.2), so that the bound is MISSED: all 25 faulty runs are told as a
+          collapse and all 25 sound ones as healthy, but after 100 steps of too much weight decay two seeds have one dimension left (1.1
+          and 1.2 effective ones, a variance of 0.5 and 1.8 % of the mean square; 0.02 to 0.4 % in the three others, whose views no longer
+          agree) and are told as dimensional. Whether more steps take them to a point has not been measured. --quick, 200 steps: 6 of 6
+          (seed 0). The bound on what the views share was chosen after seeing seeds 0-2 of two faults (Euclidean without a predictor, and
+          wrong side) and seed 0 of VICReg without variance, and the rules for dimensions after the spectra of seeds 0-1, sound runs among
           them. Fresh after both: seeds 3-4 of every fault, seeds 2-4 of the sound runs.
 """
 
