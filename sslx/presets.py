@@ -13,6 +13,10 @@ from sslx.config import Config, ConfigError, check_fields
 
 Changes = dict[str, Any]
 
+LOGDET: Changes = {"entropy_coeff": 640.0}
+PAIRDIST: Changes = {"entropy_coeff": 640.0, "variance": 1.0}
+"""Ten for each dimension of an embedding 64 wide, since the invariance is a sum over dimensions and the entropy a mean."""
+
 DIGITS: dict[str, Changes] = {
     "vicreg": {"projector": (256, 128), "learning_rate": 8e-3},
     "barlow_twins": {"projector": (256, 128), "hyper": {"lambd": 0.02}},
@@ -22,8 +26,8 @@ DIGITS: dict[str, Changes] = {
     "directpred": {"hyper": {"ema": 0.96, "decay": 0.9, "eps": 0.1}},
     "directcopy": {"hyper": {"ema": 0.96, "decay": 0.9}},
     "isoloss": {"target": "none", "learning_rate": 8e-3, "steps": 600, "batch_size": 192},
-    "vicreg_logdet": {"learning_rate": 8e-3, "hyper": {"entropy_coeff": 640.0}},
-    "vicreg_pairdist": {"learning_rate": 8e-3, "hyper": {"entropy_coeff": 640.0, "variance": 1.0}},
+    "vicreg_logdet": {"learning_rate": 8e-3, "hyper": LOGDET},
+    "vicreg_pairdist": {"learning_rate": 8e-3, "hyper": PAIRDIST},
     "byol_logdet": {"predictor_hidden": 256, "learning_rate": 8e-3, "hyper": {"ema": 0.96}},
     "byol_pairdist": {"predictor_hidden": 256, "learning_rate": 8e-3, "hyper": {"ema": 0.96}},
     "spectral_contrastive": {"learning_rate": 8e-3},
@@ -98,8 +102,8 @@ NATURAL: dict[str, Changes] = {
     "directpred": HALVAGAL,
     "directcopy": HALVAGAL,
     "isoloss": HALVAGAL,
-    "vicreg_logdet": {**CORINFOMAX, "projector": (2048, 64)},
-    "vicreg_pairdist": {**CORINFOMAX, "projector": (2048, 64)},
+    "vicreg_logdet": {**SOLO_LEARN, "projector": (2048, 64), "hyper": LOGDET},
+    "vicreg_pairdist": {**SOLO_LEARN, "projector": (2048, 64), "hyper": PAIRDIST},
     "byol_logdet": {**HALVAGAL, "weight_decay": 1e-5},
     "byol_pairdist": {**HALVAGAL, "weight_decay": 1e-5},
     "spectral_contrastive": {
@@ -131,7 +135,7 @@ def natural(dataset: str, method: str) -> Config:
     (github.com/jhaochenz/spectral_contrastive_learning), MMCR (github.com/ThomasYerxa/mmcr, there with 40 views), W-MSE
     (github.com/htdt/self-supervised), SSL-HSIC (github.com/deepmind/ssl_hsic, for ImageNet) and LeJEPA
     (github.com/rbalestr-lab/lejepa, for Imagenette) have their own rows.
-    Chosen by us, not published: CorInfoMax's optimiser for VICReg with an entropy, BYOL's for BYOL with an entropy,
+    Chosen by us, not published: VICReg's optimiser for VICReg with an entropy, BYOL's for BYOL with an entropy,
     EMP-SSL's for the total coding rate, MEC's for Matrix-SSL, and the supervised row. Nothing here has been trained to its
     end by us; see the README for what has.
     """
