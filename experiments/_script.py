@@ -57,6 +57,16 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
         writer.writerows(rows)
 
 
+def with_earlier(path: Path, rows: Sequence[Mapping[str, Any]], key: Sequence[str]) -> list[dict[str, Any]]:
+    """Those lines of the CSV at `path` whose `key` no row has, typed as the first row is, then the rows."""
+    if not path.exists():
+        return [dict(row) for row in rows]
+    fresh = {tuple(str(row[k]) for k in key) for row in rows}
+    with path.open(newline="") as file:
+        earlier = [line for line in csv.DictReader(file) if tuple(line[k] for k in key) not in fresh]
+    return [{k: type(rows[0][k])(v) for k, v in line.items()} for line in earlier] + [dict(row) for row in rows]
+
+
 def commit() -> str:
     """The commit of the tree that runs, or nothing outside a repository."""
     return subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False).stdout.strip()

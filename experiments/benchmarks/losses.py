@@ -18,7 +18,6 @@ Measured  CPU, 2 cores with nothing else running, jax 0.10.2, torch 2.13, seed 0
           memory is below that of PyTorch for all but corinfomax (362 against 240 MB). Values within 5.8e-7. Accelerators: not measured.
 """
 
-import csv
 import ctypes
 import importlib.util
 import sys
@@ -166,17 +165,6 @@ def measure(name: str, n: int, dtype: str, options, constants: dict, peaks: dict
     return row
 
 
-def with_earlier(path: Path, rows: list[dict]) -> list[dict]:
-    """The rows of the table at `path` that were not measured again, then `rows`."""
-    if not path.exists():
-        return rows
-    key = ("loss", "n", "d", "dtype")
-    fresh = {tuple(str(row[k]) for k in key) for row in rows}
-    with path.open() as file:
-        kept = [row for row in csv.DictReader(file) if tuple(row[k] for k in key) not in fresh]
-    return [{k: v if k in ("loss", "dtype") else int(v) if k in ("n", "d") else float(v) for k, v in row.items()} for row in kept] + rows
-
-
 def plot(path: Path, rows: list[dict]) -> None:
     """Speed-up over PyTorch, a bar per loss at the largest size, and where the losses stand under the roofline."""
     size = max((row["n"], row["d"], row["dtype"]) for row in rows)
@@ -215,7 +203,7 @@ def main() -> int:
         for dtype in ("float32",) if on_cpu else ("float32", "bfloat16"):
             rows += [measure(name, n, dtype, options, constants, peaks) for name in names]
     table = options.out / "losses.csv"
-    rows = with_earlier(table, rows)
+    rows = _script.with_earlier(table, rows, ("loss", "n", "d", "dtype"))
     _script.write_csv(table, rows)
     plot(options.out / "losses.png", rows)
     if np.isnan(rows[0]["ratio"]):
