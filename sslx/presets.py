@@ -32,7 +32,7 @@ DIGITS: dict[str, Changes] = {
     "byol_pairdist": {"predictor_hidden": 256, "learning_rate": 8e-3, "hyper": {"ema": 0.96}},
     "spectral_contrastive": {"learning_rate": 8e-3},
     "mec": {"predictor_hidden": 256, "learning_rate": 8e-3, "hyper": {"ema": 0.96}},
-    "matrix_ssl": {"predictor_hidden": 256, "learning_rate": 8e-3, "hyper": {"ema": 0.96, "gamma": 0.1}},
+    "matrix_ssl": {"predictor_hidden": 256, "learning_rate": 8e-3, "hyper": {"ema": 0.96}},
     "corinfomax": {"learning_rate": 8e-3},
     "total_coding_rate": {"learning_rate": 8e-3},
     "emp_ssl": {"learning_rate": 8e-3},
@@ -69,8 +69,8 @@ SOLO_LEARN: Changes = {
 CORINFOMAX: Changes = {"optimizer": "sgd", "learning_rate": 0.5, "weight_decay": 1e-4, "batch_size": 512, "views": "cifar"}
 """CorInfoMax on CIFAR-10 (github.com/serdarozsoy/corinfomax-ssl): SGD 0.5, decay 1e-4, batch 512, 1000 epochs."""
 MEC: Changes = {"optimizer": "sgd", "learning_rate": 0.25, "weight_decay": 2e-5, "views": "cifar"}
-"""Maximum entropy coding (github.com/xinliu20/MEC), for ImageNet: SGD 0.5 batch / 256, decay 1e-5, of half our loss, there with a rise of
-lambda in the first ten epochs."""
+"""Maximum entropy coding (github.com/xinliu20/MEC) and Matrix-SSL (github.com/yifanzhang-pro/Matrix-SSL), for ImageNet: SGD 0.5 batch /
+256, decay 1e-5, of half our loss; lambda of the first rises in ten epochs. Crops there have at least a fifth of the image."""
 SIMCLR: Changes = {
     "optimizer": "sgd",
     "learning_rate": 0.06,
@@ -108,19 +108,19 @@ NATURAL: dict[str, Changes] = {
     "byol_pairdist": {**HALVAGAL, "weight_decay": 1e-5},
     "spectral_contrastive": {
         "optimizer": "sgd",
-        "learning_rate": 0.03,
+        "learning_rate": 0.06,
         "weight_decay": 5e-4,
         "batch_size": 512,
         "epochs": 800,
-        "views": "cifar",
+        "views": "cifar-simclr",
     },
-    "mec": MEC,
-    "matrix_ssl": {**MEC, "learning_rate": 0.5, "weight_decay": 1e-5},
+    "mec": {**MEC, "hyper": {"rise_steps": 1950}},
+    "matrix_ssl": MEC,
     "corinfomax": CORINFOMAX,
     "total_coding_rate": EMP_SSL,
     "emp_ssl": EMP_SSL,
     "mmcr": {"learning_rate": 1e-3, "weight_decay": 0.0, "epochs": 500, "views": "cifar"},
-    "w_mse": {"learning_rate": 3e-3, "weight_decay": 1e-6, "batch_size": 512, "projector": (1024, 64), "views": "cifar"},
+    "w_mse": {"learning_rate": 3e-3, "weight_decay": 1e-6, "batch_size": 512, "projector": (1024, 64), "views": "cifar-simclr"},
     "ssl_hsic": {"optimizer": "lars", "learning_rate": 0.4, "weight_decay": 1e-6, "views": "cifar"},
     "lejepa": {"learning_rate": 2e-3, "weight_decay": 5e-4, "epochs": 800, "views": "cifar"},
     "supervised": {"optimizer": "sgd", "learning_rate": 0.1, "weight_decay": 5e-4, "epochs": 200, "views": "cifar"},
@@ -135,9 +135,13 @@ def natural(dataset: str, method: str) -> Config:
     (github.com/jhaochenz/spectral_contrastive_learning), MMCR (github.com/ThomasYerxa/mmcr, there with 40 views), W-MSE
     (github.com/htdt/self-supervised), SSL-HSIC (github.com/deepmind/ssl_hsic, for ImageNet) and LeJEPA
     (github.com/rbalestr-lab/lejepa, for Imagenette) have their own rows.
-    Chosen by us, not published: VICReg's optimiser for VICReg with an entropy, BYOL's for BYOL with an entropy,
-    EMP-SSL's for the total coding rate, MEC's for Matrix-SSL, and the supervised row. Nothing here has been trained to its
-    end by us; see the README for what has.
+    Chosen by us, not published: VICReg's optimiser for VICReg with an entropy, BYOL's for BYOL with an entropy, EMP-SSL's for the total
+    coding rate, and the supervised row. The settings are those of CIFAR-10; on CIFAR-100 CorInfoMax has sim_coeff 1000 and 128 dimensions,
+    on STL-10 W-MSE has 128 dimensions, learning rate 2e-3 and 2000 epochs.
+    What differs from the sources besides: their SGD decays biases and norms too, and most normalise colours; solo-learn's
+    Barlow Twins has a tenth of the loss and the views of `cifar`; SimSiam's heads are its own, not BYOL's; CorInfoMax blurs; the learning
+    rate of W-MSE falls in steps, that of MMCR, there with a ResNet-50, is constant; LeJEPA has four views and a vision transformer;
+    SSL-HSIC has trust coefficient 0.001, with batch 4096. Nothing here has been trained to its end by us; see the README for what has.
     """
     settings = {"model": "resnet18", "epochs": 1000, "precision": "auto", "online_probe": True, **NATURAL[method]}
     settings = {"warmup": 10 / settings["epochs"], **settings}
@@ -148,6 +152,7 @@ def natural(dataset: str, method: str) -> Config:
 
 BYOL_IMAGENET: Changes = {"optimizer": "lars", "batch_size": 4096, "learning_rate": 3.2, "weight_decay": 1.5e-6, "epochs": 1000}
 """BYOL (Grill et al., 2020, arXiv:2006.07733): LARS 0.2 batch / 256, decay 1.5e-6, momentum 0.996, 1000 epochs."""
+MEC_IMAGENET: Changes = {"optimizer": "sgd", "batch_size": 1024, "learning_rate": 1.0, "weight_decay": 2e-5}  # `MEC`
 IMAGENET: dict[str, Changes] = {
     # Bardes et al., 2022, arXiv:2105.04906: LARS 0.2 batch / 256
     "vicreg": {"optimizer": "lars", "learning_rate": 1.6, "weight_decay": 1e-6, "epochs": 1000, "projector": (8192, 8192)},
@@ -158,7 +163,8 @@ IMAGENET: dict[str, Changes] = {
     "byol": {**BYOL_IMAGENET, "hyper": {"ema": 0.996}},
     # Chen and He, 2021, arXiv:2011.10566: SGD 0.05 batch / 256, decay 1e-4, of a quarter of our loss, no warm-up
     "simsiam": {"optimizer": "sgd", "batch_size": 512, "learning_rate": 0.025, "weight_decay": 4e-4, "warmup": 0.0},
-    "mec": {"optimizer": "sgd", "batch_size": 1024, "learning_rate": 1.0, "weight_decay": 2e-5},  # `MEC`
+    "mec": {**MEC_IMAGENET, "hyper": {"rise_steps": 12510}},
+    "matrix_ssl": MEC_IMAGENET,
     # Goyal et al., 2017, arXiv:1706.02677: SGD 0.1 batch / 256, decay 1e-4, 90 epochs, there with learning rates that fall in steps
     "supervised": {"optimizer": "sgd", "batch_size": 256, "learning_rate": 0.1, "weight_decay": 1e-4, "epochs": 90},
 }
@@ -167,8 +173,9 @@ IMAGENET: dict[str, Changes] = {
 def imagenet(method: str) -> Config:
     """ResNet-50 on 224 pixels, for ImageNet-1k or its 100 classes as an image folder: give it with `--dataset folder:PATH`.
 
-    Sources stand in `IMAGENET`, MEC's is `MEC`; methods without a row there take BYOL's optimiser, which is our choice. By default batch
-    2048, 100 epochs, ten of them warm-up. The network sees 256 images of a batch at a time. Nothing here has been trained by us.
+    Sources stand in `IMAGENET`, MEC's is `MEC`; methods without a row there take BYOL's optimiser, which is our choice, and all take BYOL's
+    views. By default batch 2048, 100 epochs, ten of them warm-up; SimSiam's predictor there keeps its learning rate. The network sees 256
+    images of a batch at a time. Nothing here has been trained by us.
     """
     row = IMAGENET.get(method, BYOL_IMAGENET)
     settings = {"model": "resnet50-imagenet", "views": "imagenet", "batch_size": 2048, "epochs": 100, "precision": "auto", **row}

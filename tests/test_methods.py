@@ -31,6 +31,22 @@ def test_byol_and_simsiam_sum_the_cosine_loss_of_predictions_over_both_orders(na
     np.testing.assert_allclose(value, losses.cosine(p[0], TARGET[1])[0] + losses.cosine(p[1], TARGET[0])[0])
 
 
+@pytest.mark.parametrize(("step", "times"), [(0, 7.3), (4, 4.5), (9, 1.0), (30, 1.0)])
+def test_lam_of_maximum_entropy_coding_rises_from_an_eighth(step, times):
+    p = Z + 1
+    value, _, _ = methods.build("mec", rise_steps=10).loss(Online(Z, p), TARGET, {}, KEY, jnp.asarray(step), None)
+    want = losses.mec(p[0], TARGET[1], eps_squared=64 * times)[0] + losses.mec(p[1], TARGET[0], eps_squared=64 * times)[0]
+    np.testing.assert_allclose(value, want, rtol=1e-7)
+
+
+def test_matrix_ssl_takes_the_logarithm_of_the_predictions_covariance():
+    p = Z + jnp.linspace(0, 1, 4)
+    value, _, _ = call(methods.build("matrix_ssl", gamma=0.7), p=p)
+    p, target = (np.stack([reference.unit_rows(np.asarray(z)) for z in views]) for views in (p, TARGET))
+    want = sum(reference.matrix_ssl(target[b], p[a], gamma=0.7)[0] for a, b in ((0, 1), (1, 0)))
+    np.testing.assert_allclose(value, want, rtol=1e-9)
+
+
 def test_total_coding_rate_is_joined_by_the_cosine_of_the_two_views():
     value, terms, _ = call(methods.build("total_coding_rate"))
     a, b = (reference.unit_rows(np.asarray(z)) for z in Z)

@@ -36,8 +36,9 @@ def matrix_ssl(
     is zero.
 
     Args:
-        z_a: prediction of the online network, [N, d].
-        z_b: embedding of the target network, [N, d].
+        z_a: embedding of the target network, [N, d].
+        z_b: prediction of the online network, [N, d]. The other way round the second part is linear in the prediction's covariance, and
+            what minimises it is one dimension.
         gamma: weight of the covariance part.
         mu: added to the eigenvalues of the covariances.
         lam: scale of the identity in the correlation part.

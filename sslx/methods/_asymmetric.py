@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from sslx import losses, predictors
-from sslx.methods._method import HeadSize, Loss, Method, MethodLoss, Online, both, cross_views, pair, pick
+from sslx.methods._method import CENTRED, HeadSize, Loss, Method, MethodLoss, Online, both, cross_views, pair, pick
 from sslx.typing import AxisName, Matrix, Scalar, Views
 
 REGRESSION = {"cosine": losses.cosine, "euclidean": losses.euclidean}
@@ -25,7 +25,7 @@ def byol(*, target: str = "ema", ema: float = 0.99, distance: str = "cosine") ->
 
 def simsiam() -> Method:
     """SimSiam (Chen and He, 2021, arXiv:2011.10566); its loss is 4 + 4 times the published one, the mean of -cos."""
-    return Method(cross_views(losses.cosine), HeadSize(2048, 2048, layers=3, final_norm=True), predictor=HeadSize(512, 2048))
+    return Method(cross_views(losses.cosine), CENTRED, predictor=HeadSize(512, 2048))
 
 
 def directpred(

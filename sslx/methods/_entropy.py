@@ -9,7 +9,7 @@ from jax import Array
 
 from sslx import losses
 from sslx.linalg import l2_normalise
-from sslx.methods._method import HeadSize, Loss, Method, MethodLoss, Online, both, cross_views, pair, two_views
+from sslx.methods._method import CENTRED, HeadSize, Loss, Method, MethodLoss, Online, both, cross_views, pair, two_views
 from sslx.moments import at_least_float32
 from sslx.typing import AxisName, Embedding, Scalar, Views
 
@@ -38,10 +38,14 @@ def byol_pairdist(*, ema: float = 0.99, sim_coeff: float = 1.0, entropy_coeff: f
     return Method(cross_views_with_entropy(loss), HeadSize(4096, 256), predictor=HeadSize(4096, 256), target="ema", ema=ema)
 
 
-def mec(*, ema: float = 0.996, eps_squared: float = 64.0, order: int = 4) -> Method:
-    """Maximum entropy coding (Liu et al., 2022, arXiv:2210.11464); the sum over both orders, twice the published mean."""
-    loss = partial(losses.mec, eps_squared=eps_squared, order=order)
-    return Method(cross_views(loss), HeadSize(2048, 2048), predictor=HeadSize(512, 2048), target="ema", ema=ema)
+def mec(*, ema: float = 0.996, eps_squared: float = 64.0, order: int = 4, rise_steps: int = 1) -> Method:
+    """Maximum entropy coding (Liu et al., 2022, arXiv:2210.11464); the sum over both orders, twice the published mean.
+
+    `eps_squared` falls linearly to its value from eight times that over the first `rise_steps`, so that lam rises, as in its code: where
+    lam ||z_a^T z_b|| is far above 1 the series is no logarithm, and embeddings of one direction are what it likes best.
+    """
+    loss = with_rising_lam(eps_squared, order, rise_steps)
+    return Method(loss, CENTRED, predictor=HeadSize(512, 2048), target="ema", ema=ema)
 
 
 def total_coding_rate(*, similarity_coeff: float = 100.0, eps_squared: float = 0.5) -> Method:
@@ -53,11 +57,12 @@ def total_coding_rate(*, similarity_coeff: float = 100.0, eps_squared: float = 0
 def matrix_ssl(*, ema: float = 0.996, gamma: float = 1.0, mu: float = 1.0, lam: float = 1.0, order: int = 4) -> Method:
     """Matrix-SSL (Zhang et al., 2023, arXiv:2305.17326) on rows of unit length, with the branches of maximum entropy coding."""
     loss = partial(losses.matrix_ssl, gamma=gamma, mu=mu, lam=lam, order=order)
-    return Method(cross_views(of_unit_rows(loss)), HeadSize(2048, 2048), predictor=HeadSize(512, 2048), target="ema", ema=ema)
+    return Method(cross_views(target_first(of_unit_rows(loss))), CENTRED, predictor=HeadSize(512, 2048), target="ema", ema=ema)
 
 
 def corinfomax(*, sim_coeff: float = 250.0, eps: float = 1e-8, forgetting: float = 0.01) -> Method:
-    """CorInfoMax (Ozsoy et al., 2022, arXiv:2209.07999) on rows of unit length, with its CIFAR-10 settings."""
+    """CorInfoMax (Ozsoy et al., 2022, arXiv:2209.07999) on rows of unit length, with its CIFAR-10 settings; its projector has no batch
+    norm, ours has."""
     loss = partial(losses.corinfomax, sim_coeff=sim_coeff, eps=eps, forgetting=forgetting)
     return Method(with_running_moments(of_unit_rows(loss)), HeadSize(2048, 64, layers=3), init_state=losses.corinfomax_init)
 
@@ -68,6 +73,17 @@ def cross_views_with_entropy(loss: Loss) -> MethodLoss:
     def apply(online: Online, target: Views, state: Any, key: Array, step: Array, axis_name: AxisName) -> tuple[Scalar, Any, Any]:
         (p_a, p_b), (target_a, target_b), (z_a, z_b) = pair(online.p), pair(target), pair(online.z)
         return *both(loss(p_a, target_b, z_a, axis_name=axis_name), loss(p_b, target_a, z_b, axis_name=axis_name)), state
+
+    return apply
+
+
+def with_rising_lam(eps_squared: float, order: int, rise_steps: int) -> MethodLoss:
+    """Both orders of maximum entropy coding, with lam at an eighth of its value at first."""
+
+    def apply(online: Online, target: Views, state: Any, key: Array, step: Array, axis_name: AxisName) -> tuple[Scalar, Any, Any]:
+        risen = jnp.minimum((step + 1) / rise_steps, 1.0)
+        loss = partial(losses.mec, eps_squared=eps_squared * (8 - 7 * risen), order=order)
+        return cross_views(loss)(online, target, state, key, step, axis_name)
 
     return apply
 
@@ -91,6 +107,15 @@ def rate_and_similarity(
     distance, _ = losses.cosine(z_a, z_b, stop_gradient="none", axis_name=axis_name)
     similarity = 1 - distance / 2
     return minus_rate - similarity_coeff * similarity, losses.EmpSslTerms(similarity, terms.coding_rate)
+
+
+def target_first(loss: Loss) -> Loss:
+    """A loss of target and prediction, called with the prediction first."""
+
+    def apply(p: Embedding, z: Embedding, *, axis_name: AxisName) -> tuple[Scalar, Any]:
+        return loss(z, p, axis_name=axis_name)
+
+    return apply
 
 
 def of_unit_rows(loss: Callable[..., Any]) -> Callable[..., Any]:

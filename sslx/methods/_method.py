@@ -26,6 +26,10 @@ class HeadSize(NamedTuple):
     final_norm: bool = False
 
 
+CENTRED = HeadSize(2048, 2048, layers=3, final_norm=True)
+"""SimSiam's projector, which maximum entropy coding takes too."""
+
+
 class Online(NamedTuple):
     """Embeddings of the network that learns: projections z and predictions p (z itself without a predictor head)."""
 

@@ -28,13 +28,13 @@ def simclr(*, temperature: float = 0.5) -> Method:
 
 
 def spectral_contrastive(*, mu: float = 1.0) -> Method:
-    """Spectral contrastive learning (HaoChen et al., 2021, arXiv:2106.04156)."""
-    return Method(two_views(partial(losses.spectral_contrastive, mu=mu)), HeadSize(1024, 1024))
+    """Spectral contrastive learning (HaoChen et al., 2021, arXiv:2106.04156); the batch norm at the end has a scale and a bias there."""
+    return Method(two_views(partial(losses.spectral_contrastive, mu=mu)), HeadSize(2048, 1000, final_norm=True))
 
 
 def mmcr(*, lam: float = 0.0) -> Method:
     """Maximum manifold capacity representations (Yerxa et al., 2023, arXiv:2303.03307)."""
-    return Method(all_views(partial(losses.mmcr, lam=lam)), HeadSize(512, 128))
+    return Method(all_views(partial(losses.mmcr, lam=lam)), HeadSize(512, 128, bias=False))
 
 
 def w_mse(*, sub_batch: int = 128, eps: float = 0.0) -> Method:
@@ -43,7 +43,10 @@ def w_mse(*, sub_batch: int = 128, eps: float = 0.0) -> Method:
 
 
 def ssl_hsic(*, gamma: float = 3.0, features: int = 512) -> Method:
-    """SSL-HSIC (Li et al., 2021, arXiv:2106.08320) on unit vectors, with a kernel of width 1 and no target network."""
+    """SSL-HSIC (Li et al., 2021, arXiv:2106.08320) on unit vectors, with a kernel of width 1.
+
+    Its code has a predictor and a target network, and takes both predictions and both targets as views of an image; here are two views.
+    """
 
     def loss(key: Array, z: Views, *, axis_name: AxisName = None) -> tuple[Scalar, losses.SslHsicTerms]:
         return losses.ssl_hsic_random(key, l2_normalise(at_least_float32(z)), gamma=gamma, features=features, axis_name=axis_name)
@@ -59,4 +62,4 @@ def lejepa(*, lam: float = 0.02, slices: int = 256) -> Method:
 def emp_ssl(*, similarity_coeff: float = 200.0, eps_squared: float = 0.2) -> Method:
     """EMP-SSL (Tong et al., 2023, arXiv:2304.03977)."""
     loss = partial(losses.emp_ssl, similarity_coeff=similarity_coeff, eps_squared=eps_squared)
-    return Method(all_views(loss), HeadSize(4096, 1024))
+    return Method(all_views(loss), HeadSize(4096, 1024, layers=3))
