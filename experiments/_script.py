@@ -67,6 +67,11 @@ def with_earlier(path: Path, rows: Sequence[Mapping[str, Any]], key: Sequence[st
     return [{k: type(rows[0][k])(v) for k, v in line.items()} for line in earlier] + [dict(row) for row in rows]
 
 
+def markdown(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A table for the documentation."""
+    return "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in (columns, ["---"] * len(columns), *rows))
+
+
 def commit() -> str:
     """The commit of the tree that runs, or nothing outside a repository."""
     return subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False).stdout.strip()

@@ -81,14 +81,6 @@ def row(name: str, run: RunFolder) -> dict[str, Any]:
     }
 
 
-def markdown(rows: list[dict[str, Any]]) -> str:
-    """The table of the documentation."""
-    columns = ["method", "epochs", "batch", "kNN", "online linear", "linear", "RankMe"]
-    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
-    lines += [f"| {' | '.join(str(line[column]) for column in columns)} |" for line in rows]
-    return "\n".join(lines)
-
-
 def draw(path: Path, rows: list[dict[str, Any]]) -> None:
     """Accuracy on the test images by both probes, a line per run, with a random encoder's and raw pixels'."""
     figure, axes = plt.subplots(figsize=(1.4 * _script.COLUMN, 0.9 + 0.2 * len(rows)))
@@ -129,7 +121,8 @@ def main() -> int:
     rows.sort(key=lambda line: (list(RUNS).index(line["method"]), line["seed"]))
     _script.write_csv(table, rows)
     draw(table.with_suffix(".png"), rows)
-    print(markdown(rows))
+    columns = ["method", "epochs", "batch", "kNN", "online linear", "linear", "RankMe"]
+    print(_script.markdown(columns, [[line[column] for column in columns] for line in rows]))
     if options.quick:
         return _script.verdict(True, "a quick run trains, evaluates and draws")
     low = [

@@ -70,11 +70,11 @@ def cell(row: dict[str, Any], column: str) -> str:
 def markdown(rows: list[dict[str, Any]]) -> str:
     """The table of the README."""
     columns = ["2 labels per class", "5 labels per class", "10 labels per class", "kNN", "linear"]
-    lines = ["| | " + " | ".join((*columns, "RankMe, lowest", "seeds")) + " |", "|---|" + "---|" * (len(columns) + 2)]
+    lines = []
     for row in rows:
         rank = f"{row['RankMe']:.1f}" if row["RankMe"] != "" else ""
-        lines.append(f"| {row['method']} | " + " | ".join(cell(row, column) for column in columns) + f" | {rank} | {row['seeds']} |")
-    return "\n".join(lines)
+        lines.append([row["method"], *(cell(row, column) for column in columns), rank, row["seeds"]])
+    return _script.markdown(["", *columns, "RankMe, lowest", "seeds"], lines)
 
 
 def draw(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -71,12 +71,12 @@ def compare(rows: dict[str, list[Row]], variant: str) -> list[Row]:
 
 def markdown(rows: dict[str, list[Row]]) -> str:
     """Mean and standard deviation over seeds, in per cent."""
-    lines = ["| | setting | " + " | ".join(SCORES.values()) + " |", "|---" * (len(SCORES) + 2) + "|"]
+    lines = []
     for method, own in rows.items():
         values = [[100 * row[score] for row in own] for score in SCORES]
         setting = f"lr {own[0]['learning_rate']:g}, {own[0]['coefficient']} {own[0]['value']:g}"
-        lines.append(f"| {title(method)} | {setting} | " + " | ".join(f"{np.mean(v):.1f} ± {np.std(v, ddof=1):.1f}" for v in values) + " |")
-    return "\n".join(lines)
+        lines.append([title(method), setting, *(f"{np.mean(v):.1f} ± {np.std(v, ddof=1):.1f}" for v in values)])
+    return _script.markdown(["", "setting", *SCORES.values()], lines)
 
 
 def draw(path: Path, rows: dict[str, list[Row]], differences: list[Row]) -> None:
