@@ -1,6 +1,6 @@
 """The command line: parses with tyro and calls `sslx.run`, nothing else.
 
-Exit codes: 0 done; 2 bad usage or bad input, with one line that says what was wrong and what to do; 3 training diverged.
+Exit codes: 0 done; 2 bad usage or bad input, with one line that says what was wrong and what to do; 3 training diverged; 130 interrupted.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+import sslx
 from sslx import console
 from sslx.options import PretrainOptions
 
@@ -22,7 +23,7 @@ class Pretrain(PretrainOptions):
     """Train an encoder without labels, evaluate it, and write a run folder."""
 
     preset: Annotated[str | None, tyro.conf.Positional] = None
-    """Named settings, see `sslx list presets`; by default digits-isoloss."""
+    """Named settings, see `sslx list presets`; by default digits-isoloss, with --dataset X alone X-isoloss or else cifar10-isoloss."""
 
     def __call__(self) -> None:
         """Run it."""
@@ -31,7 +32,7 @@ class Pretrain(PretrainOptions):
 
 @dataclasses.dataclass(frozen=True)
 class Evaluate:
-    """Evaluate the frozen encoder of a run; with no option, everything the protocol has."""
+    """Evaluate the frozen encoder of a run: by default everything the protocol has."""
 
     run: Annotated[str, tyro.conf.Positional]
     """Run folder."""
@@ -48,7 +49,7 @@ class Evaluate:
     best: bool = False
     """Take the checkpoint with the best validation accuracy in place of the last one."""
     features: str | None = None
-    """Write features and labels of both splits to this .npz file."""
+    """Write features and labels of both splits to this .npz file; alone, no accuracy is measured."""
     json: bool = False
     """Print the result as one JSON object."""
 
@@ -108,24 +109,28 @@ class Compare:
 
 @dataclasses.dataclass(frozen=True)
 class List:
-    """List the names that the other commands take."""
+    """List the names that the other commands take, or what --hyper can change of each method."""
 
-    what: Annotated[Literal["methods", "datasets", "presets", "models", "views"], tyro.conf.Positional]
+    what: Annotated[Literal["methods", "hyper", "datasets", "presets", "models", "views"], tyro.conf.Positional]
     """Which table."""
     json: bool = False
-    """Print a JSON list."""
+    """Print JSON."""
 
     def __call__(self) -> None:
         """Run it."""
         from sslx.augment import RECIPES
         from sslx.data import DATASETS
-        from sslx.methods import METHODS
+        from sslx.methods import METHODS, hyper_parameters
         from sslx.models import ENCODERS
         from sslx.presets import PRESETS
 
+        if self.what == "hyper":
+            found = {name: hyper_parameters(name) for name in METHODS}
+            lines = [f"{name:<22}{', '.join(f'{key}={value}' for key, value in row.items())}".rstrip() for name, row in found.items()]
+            return console.print_result(found, "\n".join(lines), self.json)
         tables = {"methods": METHODS, "datasets": DATASETS, "presets": PRESETS, "models": ENCODERS, "views": RECIPES}
         names = list(tables[self.what])
-        console.print_result(names, "\n".join(names), self.json)
+        return console.print_result(names, "\n".join(names), self.json)
 
 
 COMMANDS = {"pretrain": Pretrain, "evaluate": Evaluate, "diagnose": Diagnose, "compare": Compare, "list": List}
@@ -136,6 +141,8 @@ def main(arguments: list[str] | None = None, *, begin: Callable[[], object] = la
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
         return console.complain(no_command(arguments[0]))
+    if arguments == ["--version"]:
+        return console.guarded(lambda: console.print_result(sslx.__version__, f"sslx {sslx.__version__}", False))
     messages = io.StringIO()
     try:
         with contextlib.redirect_stderr(messages):

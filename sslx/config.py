@@ -65,7 +65,7 @@ class Config:
     online_probe: bool = False
     """Train a linear probe beside the encoder."""
     checkpoint_every: int | None = None
-    """Steps between checkpoints, each with a validation score; None makes eight of them in a run."""
+    """Steps between checkpoints, each with a validation score; None makes at most eight of them in a run."""
 
     def __post_init__(self) -> None:
         """Check every field that can be checked without the data, once it is a value that JSON has."""

@@ -23,7 +23,7 @@ class PretrainOptions:
     """Train an encoder without labels, evaluate it, and write a run folder."""
 
     preset: str | None = None
-    """Named settings, see `sslx list presets`; by default digits-isoloss."""
+    """Named settings, see `sslx list presets`; by default digits-isoloss, with --dataset X alone X-isoloss or else cifar10-isoloss."""
     method: str | None = None
     """Method, see `sslx list methods`; it means the preset digits-METHOD, with --dataset X the preset X-METHOD or else cifar10-METHOD."""
     dataset: str | None = None
@@ -70,7 +70,7 @@ class PretrainOptions:
     """Join the other processes of the run: for a program that is started once per host (or device) by srun, mpirun or on a TPU pod, or with
     JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID set."""
     checkpoint_every: int | None = None
-    """Steps between checkpoints."""
+    """Steps between checkpoints; by default there are at most eight in a run."""
     out: str | None = None
     """Run folder; by default a fresh one under runs/."""
     resume: bool = False

@@ -11,6 +11,7 @@ from pathlib import Path
 import jax
 import pytest
 
+import sslx
 from sslx import cli, console, diagnosis, run, seeds
 from sslx.train import Divergence
 
@@ -83,6 +84,15 @@ def test_lists_name_the_tables(capsys):
     assert "digits-isoloss" in json.loads(capsys.readouterr().out)
     assert cli.main(["list", "models"]) == cli.main(["list", "views"]) == 0
     assert {"resnet18-imagenet", "cifar-simclr"} < set(capsys.readouterr().out.split())
+    assert cli.main(["list", "hyper"]) == cli.main(["list", "hyper", "--json"]) == 0
+    words, table = capsys.readouterr().out.rsplit("\n", 2)[:2]
+    assert words.startswith("vicreg                sim_coeff=25.0, std_coeff=25.0, cov_coeff=1.0\n")
+    assert json.loads(table)["mec"] == {"ema": 0.996, "eps_squared": 64.0, "order": 4, "rise_steps": 1}
+
+
+def test_the_version_can_be_asked_for(capsys):
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"sslx {sslx.__version__}\n"
 
 
 def test_divergence_is_exit_code_3(capsys, monkeypatch):

@@ -1,6 +1,7 @@
 """The one table of methods: a name -> the heads, the loss, the target network and the state of a method.
 
-A row is a function of the method's hyper-parameters with the published values as defaults; `METHODS["vicreg"]()` is the method.
+A row is a function of the method's hyper-parameters with the published values, where there are any, as defaults; `METHODS["vicreg"]()` is
+the method.
 """
 
 import inspect
@@ -88,6 +89,11 @@ def build(name: str, /, *, target: str | None = None, **hyper: Any) -> Method:
         if key == "temperature" and value is not None and value <= 0:
             raise ValueError(f"{what} must be above 0, got {value!r}")
     return row(**hyper)
+
+
+def hyper_parameters(name: str) -> dict[str, Any]:
+    """Names and defaults of a method's hyper-parameters."""
+    return {key: parameter.default for key, parameter in inspect.signature(METHODS[name]).parameters.items() if key != "target"}
 
 
 def check_kind(what: str, value: Any, default: Any) -> None:

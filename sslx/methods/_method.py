@@ -27,7 +27,7 @@ class HeadSize(NamedTuple):
 
 
 CENTRED = HeadSize(2048, 2048, layers=3, final_norm=True)
-"""SimSiam's projector, which maximum entropy coding takes too."""
+"""SimSiam's projector, which maximum entropy coding and Matrix-SSL take too."""
 
 
 class Online(NamedTuple):
