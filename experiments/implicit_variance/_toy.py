@@ -73,6 +73,11 @@ class Case:
     noise: tuple[float, float] = NOISE
 
     @property
+    def every(self) -> int:
+        """Steps between two of about 1500 times."""
+        return max(1, self.steps // 1500)
+
+    @property
     def flow(self) -> dynamics.EigenFlow:
         """What is predicted."""
         decay = {"weight_decay": self.weight_decay} if self.weight_decay else {}
@@ -123,12 +128,11 @@ def predict(flow: dynamics.EigenFlow, t: np.ndarray, start: np.ndarray) -> np.nd
 
 def compare(case: Case, seed: int) -> Result:
     """Train at lr and at lr/2 and hold both against the flow, at about 1500 times."""
-    every = max(1, case.steps // 1500)
     s0 = np.linalg.eigvalsh(case.w0 @ case.w0.T)
-    simulated = train(case, seed, every)
-    t = case.learning_rate * every * np.arange(len(simulated))
+    simulated = train(case, seed, case.every)
+    t = case.learning_rate * case.every * np.arange(len(simulated))
     predicted = np.sort(predict(case.flow, t, s0), axis=-1)
-    half = train(replace(case, learning_rate=case.learning_rate / 2, steps=2 * case.steps), seed, 2 * every)
+    half = train(replace(case, learning_rate=case.learning_rate / 2, steps=2 * case.steps), seed, 2 * case.every)
     return Result(t, simulated, half, predicted, sampled=case.batch_size is not None)
 
 

@@ -37,7 +37,7 @@ def longest(seed: int, w0: np.ndarray, kept: int = 20) -> np.ndarray:
 
 def paths(case: Case, result: _toy.Result, x: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """z(t) [T, n, 2] by gradient descent, and by theory from the singular vectors of W_0."""
-    weights = _toy.train(case, seed, record=lambda w: w)
+    weights = _toy.train(case, seed, case.every, record=lambda w: w)
     u, _, v = np.linalg.svd(case.w0, full_matrices=False)
     scale = np.sqrt(result.predicted[:, ::-1])
     return x @ weights.transpose(0, 2, 1), (x @ v.T)[None] * scale[:, None] @ u.T
@@ -65,11 +65,11 @@ def main() -> int:
     options = _script.arguments(__doc__, "implicit_variance/two_neurons", seed=_toy.SEED)
     w0 = _toy.start(options.seed, 2, 6)
     x = longest(options.seed, w0)
-    batch, steps = (500, 300) if options.quick else (2000, 1500)
+    rate, steps, batch = (0.01, 300, 500) if options.quick else (0.005, 3000, 2000)
     names = [family + variant for family in FAMILIES for variant in VARIANTS]
-    cases = {n: Case(n, w0, 0.01, 1500) if n.startswith("e") else Case(n, w0, 0.01, steps, batch) for n in names}
+    cases = {n: Case(n, w0, 0.01, 1500) if n.startswith("e") else Case(n, w0, rate, steps, batch) for n in names}
     cases[STILL] = Case(STILL, w0, 0.1, 1500, noise=(0.1, 0.1))
-    cases[COLLAPSE] = Case(COLLAPSE, w0, 0.01, 100, 25 * batch)
+    cases[COLLAPSE] = Case(COLLAPSE, w0, 0.01, 100, 50_000)
     results = {name: _toy.compare(case, options.seed) for name, case in cases.items()}
     moves = {name: paths(case, results[name], x, options.seed) for name, case in cases.items()}
     _toy.write(options.out, "two_neurons", cases, results)
