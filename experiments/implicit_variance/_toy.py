@@ -173,16 +173,16 @@ def write(out: Path, name: str, cases: Mapping[str, Case], results: Mapping[str,
     np.savez_compressed(out / f"{name}.npz", **arrays)  # type: ignore[arg-type]
 
 
-def judge(results: Mapping[str, Result], text: str = "", *, also: bool = True, bound: float = BOUND) -> int:
+def judge(results: Mapping[str, Result], text: str = "", *, also: bool = True) -> int:
     """The verdict: every deviation within the bound, those of exact batches close to 0 with the learning rate, and what `text` tells."""
     found = {key: result.deviations for key, result in results.items()}
     worst = max(found, key=lambda key: found[key][0])
     full, half, _ = found[worst]
     limits = [limit for key, (*_, limit) in found.items() if not results[key].sampled]
-    told = f"largest deviation {full:.2%} of the largest eigenvalue ({worst}; {half:.2%} at half the learning rate), wanted <= {bound:.0%}"
+    told = f"largest deviation {full:.2%} of the largest eigenvalue ({worst}; {half:.2%} at half the learning rate), wanted <= {BOUND:.0%}"
     if limits:
         told += f"; {np.max(limits):.3%} where the rate goes to 0, wanted <= {LIMIT_BOUND:.1%}"
-    passed = also and all(full <= bound for full, *_ in found.values()) and all(limit <= LIMIT_BOUND for limit in limits)
+    passed = also and all(full <= BOUND for full, *_ in found.values()) and all(limit <= LIMIT_BOUND for limit in limits)
     return _script.verdict(passed, told + text)
 
 

@@ -3,13 +3,13 @@
 Claim     With the gradient stopped on the predicted branch, d lam/dt = 2 alpha lam (lam - kappa): a start below kappa decays to 0, and one
           above blows up at t* = -ln(1 - kappa/lam_0)/(2 alpha kappa).
 Command   python experiments/implicit_variance/wrong_side.py      (--quick: fewer starts)
-Expected  Deviation within 3 % of the largest eigenvalue at learning rate 0.01 (0.2 % as it goes to 0) for the collapse, and for the blow-up
-          up to the time at which theory has a mode at 4; gradient descent passes 100 later than t*, by 0.05 at most, and by less than 0.6
+Expected  Deviation within 2 % of the largest eigenvalue at learning rate 0.005 (0.2 % as it goes to 0) for the collapse, and for the
+          blow-up up to the time at which theory has a mode at 4; gradient descent passes 100 later than t*, by 0.05 at most, and by less than 0.6
           of that at half the learning rate. M = 10, N = 15. The panel of the workshop version of Halvagal, Laborieux, Zenke (2022), arXiv
           2212.04858.
-Measured  Seed 2, 2 CPU cores, jax 0.10.2: deviation 0.36 % for the collapse (0.18 % at half the learning rate) and 2.4 % for the blow-up
-          (1.3 %; 0.12 % as it goes to 0); the largest mode, 2.5, has t* = 0.256; starts from 1.2 to 4 pass 100 from 0.023 to 0.038 after
-          their t*, at half the rate by 0.018 at most.
+Measured  Seed 2, 2 CPU cores, jax 0.10.2: deviation 0.18 % for the collapse (0.09 % at half the learning rate) and 1.27 % for the blow-up
+          (0.65 %; 0.03 % as it goes to 0); the largest mode, 2.5, has t* = 0.256; starts from 1.2 to 4 pass 100 from 0.008 to 0.018 after
+          their t*, at half the rate by 0.008 at most. Seeds 3 to 6: at most 1.58 %.
 """
 
 import sys
@@ -29,7 +29,7 @@ from sslx import dynamics
 LOSS = "euclidean, wrong side"
 FLOW = _toy.FLOWS[LOSS](noise=_toy.NOISE)
 LEVEL, LARGE = 4.0, 100.0
-BOUND = 0.03  # of the largest eigenvalue, which grows without bound
+RATE = 0.005
 
 
 def steps_until(level: float, w0: np.ndarray, learning_rate: float) -> int:
@@ -82,19 +82,19 @@ def main() -> int:
     options = _script.arguments(__doc__, "implicit_variance/wrong_side", seed=_toy.SEED)
     w0 = _toy.start(options.seed)
     low = 0.95 * w0 / np.linalg.norm(w0, 2)
-    cases = {"collapse": Case(LOSS, low, 0.01, 500), "blow-up": Case(LOSS, w0, 0.01, steps_until(LEVEL, w0, 0.01))}
+    cases = {"collapse": Case(LOSS, low, RATE, 1000), "blow-up": Case(LOSS, w0, RATE, steps_until(LEVEL, w0, RATE))}
     results = {name: _toy.compare(case, options.seed) for name, case in cases.items()}
     _toy.write(options.out, "wrong_side", cases, results)
     lam0 = np.geomspace(1.2, 4, 4 if options.quick else 9)
-    times = {rate: blow_up_times(lam0, rate) for rate in (0.01, 0.005)}
-    longer = replace(cases["blow-up"], steps=steps_until(LARGE, w0, 0.01))
+    times = {rate: blow_up_times(lam0, rate) for rate in (RATE, RATE / 2)}
+    longer = replace(cases["blow-up"], steps=steps_until(LARGE, w0, RATE))
     draw(options.out / "wrong_side.png", results | {"blow-up": _toy.compare(longer, options.seed)}, lam0, times)
     late, late_half = (passed - blow_up(lam0) for passed in times.values())
     text = f"; t* = {float(blow_up(results['blow-up'].predicted[0, -1])):.3f} for the largest"
     text += f", gradient descent passes {LARGE:g} {late.min():.3f} to {late.max():.3f} late (wanted 0 to 0.05)"
     text += f", at half the rate at most {late_half.max():.3f} (wanted <= 0.6 of that)"
     in_time = min(late.min(), late_half.min()) >= 0 and late.max() <= 0.05 and late_half.max() <= 0.6 * late.max()
-    return _toy.judge(results, text, also=in_time, bound=BOUND)
+    return _toy.judge(results, text, also=in_time)
 
 
 if __name__ == "__main__":
