@@ -38,3 +38,14 @@ def test_a_row_keeps_the_commit_that_trained_it(script, tmp_path, monkeypatch):
     assert (row["commit"], row["seed"], row["epochs"], row["kNN"], row["RankMe"]) == ("trained", 3, 100, 75.0, 50.0)
     (run.path / script.COMMIT).unlink()
     assert script.row("isoloss without target", run)["commit"] == ""
+
+
+def test_a_table_keeps_the_rows_of_other_runs(script, tmp_path):
+    byol = {"method": "byol", "seed": 0, "kNN": 70.0, "commit": "12e5678"}
+    simclr = {"method": "simclr", "seed": 0, "kNN": 71.0, "commit": "1234567"}
+    again = {**simclr, "kNN": 75.5, "commit": "abcdef0"}
+    table, key = tmp_path / "table.csv", ("method", "seed")
+    assert script._script.with_earlier(table, [simclr], key) == [simclr]
+    script._script.write_csv(table, [byol, simclr])
+    assert script._script.with_earlier(table, [again], key) == [byol, again]
+    assert script._script.with_earlier(table, [{**again, "seed": 1}], key) == [byol, simclr, {**again, "seed": 1}]
