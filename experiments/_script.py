@@ -58,13 +58,23 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
 
 
 def with_earlier(path: Path, rows: Sequence[Mapping[str, Any]], key: Sequence[str]) -> list[dict[str, Any]]:
-    """Those lines of the CSV at `path` whose `key` no row has, typed as the first row is, then the rows."""
+    """Those lines of the CSV at `path` whose `key` no row has, with numbers where the first row has numbers, then the rows."""
+    fresh = [dict(row) for row in rows]
     if not path.exists():
-        return [dict(row) for row in rows]
-    fresh = {tuple(str(row[k]) for k in key) for row in rows}
+        return fresh
     with path.open(newline="") as file:
-        earlier = [line for line in csv.DictReader(file) if tuple(line[k] for k in key) not in fresh]
-    return [{k: type(rows[0][k])(v) for k, v in line.items()} for line in earlier] + [dict(row) for row in rows]
+        header, *lines = csv.reader(file)
+    if header != list(rows[0]) or any(len(line) != len(header) for line in lines):
+        raise SystemExit(f"{path} has not the columns {', '.join(rows[0])}; move it away")
+    known = {tuple(str(row[k]) for k in key) for row in rows}
+    earlier = [dict(zip(header, line, strict=True)) for line in lines]
+    kept = [line for line in earlier if tuple(line[k] for k in key) not in known]
+    return [{k: number(v) if isinstance(rows[0][k], int | float) else v for k, v in line.items()} for line in kept] + fresh
+
+
+def number(text: str) -> int | float | str:
+    """The number that is written, an empty cell as it is."""
+    return text if not text else int(text) if text.isdecimal() else float(text)
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -7,7 +7,7 @@ Measured  results/cifar10_table.csv, so far on the JPEG copy (one seed, one H200
           IsoLoss with a target network 76.3, 79.7; VICReg 79.4, 81.7; Barlow Twins 79.2, 82.0; SimSiam 70.0, 76.1; VICReg with LogDet
           72.0, 76.8, with PairDist 74.3, 79.4.
 
-Each run is trained once and kept under OUT/runs/; its row joins those that the table in OUT has already.
+Each run is trained once and kept under OUT/runs/; its row joins those that the table in OUT has already, all of one data set.
 """
 
 import json
@@ -46,7 +46,11 @@ def run_folder(out: Path, name: str, seed: int) -> RunFolder:
 
 def train(run: RunFolder, name: str, changes: dict[str, Any]) -> None:
     """Train a run unless it is there; go on with one that was cut off. The commit that trained it stays with it."""
-    if not run.summary.exists():
+    if run.summary.exists():
+        config = run.read_config()
+        if other := [f"{key} {getattr(config, key)}" for key, value in changes.items() if getattr(config, key) != value]:
+            sys.exit(f"{run.path} was trained with {', '.join(other)}; name another folder by --out")
+    else:
         (method, own), commit = RUNS[name], _script.commit()
         sslx.pretrain(preset(f"cifar10-{method}", **changes, **own), out=run.path, resume=run.config.exists(), watch=say)
         (run.path / COMMIT).write_text(commit)
@@ -85,7 +89,8 @@ def draw(path: Path, rows: list[dict[str, Any]]) -> None:
     """Accuracy on the test images by both probes, a line per run, with a random encoder's and raw pixels'."""
     figure, axes = plt.subplots(figsize=(1.4 * _script.COLUMN, 0.9 + 0.2 * len(rows)))
     rows = sorted(rows, key=lambda line: line["linear"])
-    names = [line["method"] + (f" (seed {line['seed']})" if line["seed"] else "") for line in rows]
+    usual = {"seed": rows[0]["seed"], "epochs": rows[0]["epochs"]}
+    names = [", ".join([line["method"], *(f"{k} {line[k]}" for k, v in usual.items() if line[k] != v)]) for line in rows]
     for probe, colour, marker in (("kNN", _script.BLUE, "o"), ("linear", _script.ORANGE, "s")):
         axes.plot([line[probe] for line in rows], names, color=colour, marker=marker, linestyle="", label=f"{probe}, trained")
         for baseline, style in (("random", ":"), ("raw", "--")):
@@ -112,13 +117,16 @@ def main() -> int:
     if unknown := [name for name in names if name not in RUNS]:
         sys.exit(f"--methods takes {', '.join(RUNS)}, got {', '.join(unknown)}")
     if options.quick:
+        options.out /= "quick"
+        options.out.mkdir(exist_ok=True)
         changes |= {"dataset": noise(options.out / "noise.npz"), "model": "convnet", "epochs": 2, "batch_size": 32}
         names = names[-2:]
     for name in names:
         train(run_folder(options.out, name, options.seed), name, changes)
     rows = [row(name, run_folder(options.out, name, options.seed)) for name in names]
     rows = _script.with_earlier(table := options.out / "cifar10_table.csv", rows, ("method", "seed", "epochs"))
-    rows.sort(key=lambda line: (list(RUNS).index(line["method"]), line["seed"]))
+    order = list(RUNS)
+    rows.sort(key=lambda line: (order.index(line["method"]) if line["method"] in order else len(order), line["seed"]))
     _script.write_csv(table, rows)
     draw(table.with_suffix(".png"), rows)
     columns = ["method", "epochs", "batch", "kNN", "online linear", "linear", "RankMe"]

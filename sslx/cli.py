@@ -109,7 +109,7 @@ class Compare:
 
 @dataclasses.dataclass(frozen=True)
 class List:
-    """List the names that the other commands take, or what --hyper can change of each method."""
+    """List the names that the other commands take, or what --hyper can change of each method, with defaults; presets may have others."""
 
     what: Annotated[Literal["methods", "hyper", "datasets", "presets", "models", "views"], tyro.conf.Positional]
     """Which table."""
@@ -126,11 +126,16 @@ class List:
 
         if self.what == "hyper":
             found = {name: hyper_parameters(name) for name in METHODS}
-            lines = [f"{name:<22}{', '.join(f'{key}={value}' for key, value in row.items())}".rstrip() for name, row in found.items()]
+            lines = [f"{name:<22}{', '.join(map(setting, row.items()))}".rstrip() for name, row in found.items()]
             return console.print_result(found, "\n".join(lines), self.json)
         tables = {"methods": METHODS, "datasets": DATASETS, "presets": PRESETS, "models": ENCODERS, "views": RECIPES}
         names = list(tables[self.what])
         return console.print_result(names, "\n".join(names), self.json)
+
+
+def setting(item: tuple[str, object]) -> str:
+    """A hyper-parameter and its default, where it has one."""
+    return item[0] if item[1] is None else f"{item[0]}={item[1]}"
 
 
 COMMANDS = {"pretrain": Pretrain, "evaluate": Evaluate, "diagnose": Diagnose, "compare": Compare, "list": List}
@@ -149,7 +154,7 @@ def main(arguments: list[str] | None = None, *, begin: Callable[[], object] = la
             command = tyro.extras.subcommand_cli_from_dict(
                 COMMANDS,
                 prog="sslx",
-                description="Self-supervised learning in JAX.",
+                description="Self-supervised learning in JAX. sslx --version prints the version.",
                 args=arguments,
                 config=(tyro.conf.FlagCreatePairsOff,),
             )

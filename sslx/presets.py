@@ -71,7 +71,8 @@ CORINFOMAX: Changes = {"optimizer": "sgd", "learning_rate": 0.5, "weight_decay":
 MEC: Changes = {"optimizer": "sgd", "learning_rate": 0.25, "weight_decay": 2e-5, "views": "cifar"}
 """Maximum entropy coding (github.com/xinliu20/MEC) and Matrix-SSL (github.com/yifanzhang-pro/Matrix-SSL), for ImageNet: SGD 0.5 batch /
 256, decay 1e-5, of half our loss; lambda of the first rises in ten epochs. Crops there have at least a fifth of the image. On CIFAR the
-series of the first diverges with their eps_squared, 64: one direction then outweighs the others, RankMe falls below 50 (small convnet)."""
+series of the first diverges with their eps_squared, 64 (STL-10 not tried): one direction then outweighs the others, RankMe falls below 50
+(small convnet)."""
 SIMCLR: Changes = {
     "optimizer": "sgd",
     "learning_rate": 0.06,
@@ -186,6 +187,7 @@ def imagenet(method: str) -> Config:
 
     Sources stand in `IMAGENET`, MEC's is `MEC`; methods without a row there take BYOL's, which is our choice, and all take BYOL's views.
     Batch 2048 and 100 epochs where a row says nothing else, ten of them warm-up; in SimSiam's code the predictor keeps its learning rate.
+    MEC's `rise_steps` are ten epochs of ImageNet-1k in its batches of 1024: give others for other data, a tenth of 100 epochs.
     The network sees 256 images of a batch at a time. Nothing here has been trained by us.
     """
     row = IMAGENET.get(method, BYOL_IMAGENET)

@@ -92,6 +92,7 @@ def test_a_recipe_keeps_its_epochs_of_warm_up():
         ({"hyper": {"alpha": "half"}}, "hyper-parameter alpha of isoloss must be a finite number, got 'half'"),
         ({"hyper": {"alpha": math.nan}}, "hyper-parameter alpha of isoloss must be a finite number, got nan"),
         ({"hyper": {"order": 2.5}, "method": "mec", "target": None}, "hyper-parameter order of mec must be a whole number of at least 1"),
+        ({"hyper": {"eps_squared": -3.0}, "method": "mec", "target": None}, "eps_squared must be above 0, got -3"),
         ({"hyper": 3}, "hyper must hold hyper-parameters by name, got 3"),
         ({"projector": (16,)}, r"projector must be the two widths \(hidden, output\), got \(16,\)"),
         ({"projector": (16, 0)}, "projector must be a whole number of at least 1, got 0"),

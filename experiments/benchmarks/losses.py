@@ -203,9 +203,9 @@ def main() -> int:
         for dtype in ("float32",) if on_cpu else ("float32", "bfloat16"):
             rows += [measure(name, n, dtype, options, constants, peaks) for name in names]
     table = options.out / "losses.csv"
-    rows = _script.with_earlier(table, rows, ("loss", "n", "d", "dtype"))
-    _script.write_csv(table, rows)
-    plot(options.out / "losses.png", rows)
+    whole = _script.with_earlier(table, rows, ("loss", "n", "d", "dtype"))
+    _script.write_csv(table, whole)
+    plot(options.out / "losses.png", whole)
     if np.isnan(rows[0]["ratio"]):
         return _script.verdict(True, f"sslx timed on {len(rows)} rows; torch is not installed, so nothing was compared")
     furthest = max(rows, key=lambda row: row["difference"])

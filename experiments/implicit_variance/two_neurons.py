@@ -5,11 +5,11 @@ Claim     Training scales the singular values of W and leaves its singular vecto
 Command   python experiments/implicit_variance/two_neurons.py      (--quick: fewer cosine steps, smaller batches)
 Expected  Eigenvalues within 2 % of the largest; where the batch is exact (Euclidean), within 0.2 % as the learning rate goes to 0, and
           every path within 1 % of the longest embedding. Elsewhere sampling turns the singular vectors, and the distance is only printed. N
-          = 6, M = 2, t = 15 at learning rate 0.01 (Euclidean) and 0.005 (cosine), alpha = 1, noise 0.1 on the target; the 20 longest of
-          5000 test embeddings are drawn. Euclidean without predictor as in eigenvalues.py. The cosine loss without stop-gradient is stopped
-          after 100 steps, when one neuron is silent: its gradient goes as 1/||z||, so that its variance then grows without bound, and
-          descent with finite batches leaves the gradient flow. It draws 50,000 samples a step. Figure 2 of Halvagal, Laborieux, Zenke
-          (2023), arXiv 2212.04858, upper half.
+          = 6, M = 2, t = 15 at learning rate 0.01 (Euclidean) and 0.005 (cosine, but 0.01 without stop-gradient), alpha = 1, noise 0.1 on
+          the target; the 20 longest of 5000 test embeddings are drawn. Euclidean without predictor as in eigenvalues.py. The cosine loss
+          without stop-gradient is stopped after 100 steps, when one neuron is silent: its gradient goes as 1/||z||, so that its variance
+          then grows without bound, and descent with finite batches leaves the gradient flow. It draws 50,000 samples a step. Figure 2 of
+          Halvagal, Laborieux, Zenke (2023), arXiv 2212.04858, upper half.
 Measured  Seed 2, 2 CPU cores, jax 0.10.2, batches of 2000: largest deviation 0.41 % (cosine IsoLoss; 0.21 % at half the learning rate),
           Euclidean at most 0.27 % (0.14 %; 7e-6 as it goes to 0); paths within 0.23 % of the longest embedding for Euclidean losses, 5.2 %
           for cosine ones. Seeds 3 to 6: at most 1.43 %, paths 0.37 % and 7.7 %. Trained on to 1500 steps with batches of 2000, the cosine

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from sslx import losses
+from sslx.checks import check_positive
 from sslx.linalg import l2_normalise
 from sslx.methods._method import CENTRED, HeadSize, Loss, Method, MethodLoss, Online, both, cross_views, pair, two_views
 from sslx.moments import at_least_float32
@@ -79,6 +80,7 @@ def cross_views_with_entropy(loss: Loss) -> MethodLoss:
 
 def with_rising_lam(eps_squared: float, order: int, rise_steps: int) -> MethodLoss:
     """Both orders of maximum entropy coding, with lam at an eighth of its value at first."""
+    check_positive("eps_squared", eps_squared)
 
     def apply(online: Online, target: Views, state: Any, key: Array, step: Array, axis_name: AxisName) -> tuple[Scalar, Any, Any]:
         risen = jnp.minimum((step + 1) / rise_steps, 1.0)
