@@ -43,7 +43,7 @@ def mec(*, ema: float = 0.996, eps_squared: float = 64.0, order: int = 4, rise_s
     """Maximum entropy coding (Liu et al., 2022, arXiv:2210.11464); the sum over both orders, twice the published mean.
 
     `eps_squared` falls linearly to its value from eight times that over the first `rise_steps`, so that lam rises, as in its code: where
-    lam ||z_a^T z_b|| is far above 1 the series is no logarithm, and embeddings of one direction are what it likes best.
+    lam ||z_a^T z_b|| is far above 1 the series is no logarithm and does not spread the embeddings.
     """
     loss = with_rising_lam(eps_squared, order, rise_steps)
     return Method(loss, CENTRED, predictor=HeadSize(512, 2048), target="ema", ema=ema)
