@@ -157,7 +157,7 @@ def features_of_state(config: Config, state: TrainState, dataset: Dataset) -> Ma
     rehearse(config, method, inputs_of(dataset))
     block = min(BLOCK, len(dataset.train_images))
     count = min(IMAGES, len(dataset.train_images)) // block * block
-    rows = np.sort(np.random.default_rng(0).permutation(len(dataset.train_images))[:count])
+    rows = evaluate.random_rows(len(dataset.train_images), count)
     network = build_network(config, inputs_of(dataset))
 
     @partial(jax.jit, static_argnames="train")

@@ -169,9 +169,10 @@ def report_material(config: Config, parts: Parts, run: RunFolder, state: TrainSt
 
 def score_encoder(config: Config, dataset: Dataset, state: TrainState, features: Features) -> dict[str, Any]:
     """The accuracies of the trained encoder and its online probe where there are labels, and RankMe and efficiency of the embedding of
-    the training images."""
+    at most SPECTRUM_IMAGES random training images."""
     train, test = features
-    z = evaluate.extract(frozen_projector(config, inputs_of(dataset)), variables_of(state, "projector"), train[:SPECTRUM_IMAGES])
+    some = train[evaluate.random_rows(len(train), SPECTRUM_IMAGES)]
+    z = evaluate.extract(frozen_projector(config, inputs_of(dataset)), variables_of(state, "projector"), some)
     online = {"online_accuracy": probe_accuracy(state.probe, test, dataset.test_labels)} if state.probe else {}
     accuracies = evaluate.evaluate(train, test, dataset) if dataset.classes else {}
     return {**accuracies, **online, **evaluate.embedding_scores(z)}

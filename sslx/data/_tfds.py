@@ -98,8 +98,9 @@ def open_splits(path: Path) -> tuple[dict[str, Sequence[Any]], Keys]:
         features = builder.info.features
         keys = Keys(image, label, tuple(getattr(features[label], "names", ())) if label in features else ())
         raw: Any = {image: tensorflow_datasets.decode.SkipDecoding()}  # pyright: ignore[reportCallIssue]
-        found = {part: next((name for name in names if name in builder.info.splits), None) for part, names in SPLITS.items()}
-        return {part: builder.as_data_source(name, decoders=raw) for part, name in found.items() if name or part == "train"}, keys
+        there = {part: [name for name in names if name in builder.info.splits or part == "train"] for part, names in SPLITS.items()}
+        found = {part: [builder.as_data_source(name, decoders=raw) for name in names] for part, names in there.items() if names}
+        return {part: next((data for data in some if names_class(data, label)), some[0]) for part, some in found.items()}, keys
     except ImportError as error:
         raise DataError(f"{path} cannot be read without {error.name}; pip install tensorflow-datasets array-record") from None
     except Exception as error:  # whatever the reader meets in files that it did not write
@@ -107,3 +108,8 @@ def open_splits(path: Path) -> tuple[dict[str, Sequence[Any]], Keys]:
             f"{path} is no prepared set of images with a train split ({type(error).__name__}: {error}); "
             f"prepare it again with sslx.data.prepare"
         ) from None
+
+
+def names_class(data: Sequence[Any], label: str) -> bool:
+    """Whether the first example has a class; the test images of a competition have -1."""
+    return len(data) > 0 and int(data[0].get(label, -1)) >= 0

@@ -3,6 +3,7 @@
 N training images, T test images, d features, K classes.
 """
 
+from sslx.evaluate._arrays import random_rows as random_rows
 from sslx.evaluate._diagnose import Diagnosis as Diagnosis, diagnose as diagnose, signal as signal
 from sslx.evaluate._features import extract as extract, jitted as jitted, raw_pixels as raw_pixels
 from sslx.evaluate._few_label import few_label_accuracy as few_label_accuracy

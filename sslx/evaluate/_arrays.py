@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int, Real
+from jaxtyping import Bool, Float, Int, Real
 
 Labelled: TypeAlias = tuple[Float[np.ndarray, "n d"], Int[np.ndarray, " n"]]  # those of N rows that have a label
 
@@ -74,3 +74,13 @@ def probe_arrays(
     if test.shape[1] != train.shape[1]:
         raise ValueError(f"test must have {train.shape[1]} columns, as train, got {test.shape[1]}; encode both with one network")
     return train, train_labels, test, test_labels
+
+
+def constant(mean: Float[np.ndarray, " d"], std: Float[np.ndarray, " d"]) -> Bool[np.ndarray, " d"]:
+    """Which features have a standard deviation that is float32's rounding beside their mean."""
+    return std <= 16 * np.finfo(np.float32).eps * np.abs(mean)
+
+
+def random_rows(count: int, most: int) -> Int[np.ndarray, " n"]:
+    """At most `most` of `count` row numbers, rising; at random, for classes may follow one another, and always the same."""
+    return np.sort(np.random.default_rng(0).permutation(count)[:most])

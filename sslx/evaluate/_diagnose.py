@@ -4,6 +4,7 @@ N rows (one per image), d features. The order of the questions matters: features
 that are K points have a low rank too, for another reason and with another remedy.
 """
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int, Real
 
 from sslx import geometry
-from sslx.evaluate._arrays import as_floats, as_labels
+from sslx.evaluate._arrays import as_floats, as_labels, random_rows
 from sslx.evaluate._knn import unit_rows
 
 COMPLETE, DIMENSIONAL, CLUSTER, NOISE, HEALTHY = "complete collapse", "dimensional collapse", "cluster collapse", "noise", "healthy"
@@ -165,13 +166,11 @@ def _entropy_dimension(spectrum: np.ndarray) -> float:
 
 
 def _rank(spectrum: np.ndarray, n: int) -> int:
-    """Eigenvalues in front of the widest gap (ratio 1,000 or more); min(d, n - 1) where there is no gap."""
+    """Eigenvalues in front of the widest gap (ratio 1,000 or more) with a tenth of them behind it; min(d, n - 1) where there is none."""
     seen = spectrum[: min(len(spectrum), n - 1)]
     l = np.maximum(seen, 1e-12 * max(seen[0], 1e-300))
-    ratios = l[:-1] / l[1:]
-    k = int(np.argmax(ratios)) + 1 if len(ratios) else len(l)
-    behind = len(l) - k
-    return k if behind >= max(1, 0.1 * len(l)) and ratios[k - 1] >= 1000 else len(l)
+    ratios = (l[:-1] / l[1:])[: len(l) - math.ceil(0.1 * len(l))]
+    return int(np.argmax(ratios)) + 1 if ratios.max(initial=0) >= 1000 else len(l)
 
 
 def _as_flat_as_noise(spectrum: np.ndarray, n: int) -> bool:
@@ -184,7 +183,7 @@ def _clusters(features: np.ndarray) -> tuple[int, float]:
     """(number of dense clusters, share of the variance within them) on at most 400 rows; (0, 1) unless they cover 90 % of those."""
     from sklearn.cluster import DBSCAN
 
-    rows = features[_some(len(features), 400)].astype(np.float64)
+    rows = features[random_rows(len(features), 400)].astype(np.float64)
     deviations = rows - rows.mean(axis=0)
     variance = np.mean(np.sum(deviations**2, axis=1))
     if not variance > 0:
@@ -197,11 +196,6 @@ def _clusters(features: np.ndarray) -> tuple[int, float]:
     return len(members), float(within)
 
 
-def _some(count: int, most: int) -> np.ndarray:
-    """At most `most` of `count` row numbers, at random because classes may follow a pattern; always the same."""
-    return np.sort(np.random.default_rng(0).permutation(count)[:most])
-
-
 def _agreement(a: np.ndarray, b: np.ndarray) -> float:
     """Correlation of the centred views over all features together, in [-1, 1]."""
     a, b = (x.astype(np.float64) - x.mean(axis=0, dtype=np.float64) for x in (a, b))
@@ -211,7 +205,7 @@ def _agreement(a: np.ndarray, b: np.ndarray) -> float:
 
 def _neighbour_accuracy(features: np.ndarray, labels: np.ndarray) -> float:
     """Leave-one-out vote of 5 neighbours by cosine of centred features, on at most 2,000 rows."""
-    chosen = _some(len(features), 2000)
+    chosen = random_rows(len(features), 2000)
     rows, labels = features[chosen].astype(np.float64), labels[chosen]
     unit = unit_rows(rows - rows.mean(axis=0))
     similarity = unit @ unit.T
@@ -222,9 +216,9 @@ def _neighbour_accuracy(features: np.ndarray, labels: np.ndarray) -> float:
 
 
 def _chance(labels: np.ndarray) -> float:
-    """Accuracy of the largest class, and three standard deviations of luck above it."""
+    """Accuracy of the largest class and three standard deviations of luck, at most half of the way to 1."""
     share = np.unique(labels, return_counts=True)[1].max() / len(labels)
-    return share + 3 * np.sqrt(share * (1 - share) / min(len(labels), 2000))
+    return min(share + 3 * np.sqrt(share * (1 - share) / min(len(labels), 2000)), (1 + share) / 2)
 
 
 def _remarks(evidence: Evidence, predictor_eigenvalues: np.ndarray | None, terms: Mapping[str, float] | None) -> str:

@@ -38,7 +38,7 @@ def few_label_accuracy(
     for seed in range(DRAWS):
         rows = balanced_draw(train_labels, per_class, seed)
         scores.append(linear_accuracy(train[rows], train_labels[rows], test, test_labels, seed=seed))
-    return FewLabel(float(np.mean(scores)), float(np.std(scores)))
+    return FewLabel(float(np.mean(scores)), float(np.std(scores, ddof=1)))
 
 
 def balanced_draw(labels: Int[np.ndarray, " N"], per_class: int, seed: int) -> Int[np.ndarray, " n"]:

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 
 from sslx import geometry
 from sslx.checks import check_matrix
+from sslx.evaluate._arrays import constant
 from sslx.evaluate._knn import knn_accuracy
 from sslx.evaluate._linear_probe import fit_scaler
 
@@ -68,7 +69,7 @@ def monitor(
 
 
 def embedding_scores(z: Float[np.ndarray, "N e"]) -> dict[str, float]:
-    """`rankme` and `efficiency` (of the correlation matrix, 0 where a feature is constant) of embeddings."""
+    """`rankme` and `efficiency` (of the correlation matrix, where a constant feature has zeros) of embeddings."""
     return moment_scores(host_moments(z))
 
 
@@ -84,9 +85,8 @@ def moment_scores(moments: geometry.Moments) -> dict[str, float]:
 
 
 def correlation_efficiency(moments: geometry.Moments) -> float:
-    """Efficiency of the correlation matrix; 0 where the standard deviation of a feature is rounding beside its mean."""
+    """Efficiency of the correlation matrix; a feature whose standard deviation is rounding beside its mean has zeros in it."""
     covariance = np.asarray(moments.scatter) / moments.count
     std = np.sqrt(np.diagonal(covariance))
-    if np.any(std <= 16 * np.finfo(np.float32).eps * np.abs(moments.mean)):
-        return 0.0
+    std = np.where(constant(np.asarray(moments.mean), std), np.inf, std)
     return float(efficiency(covariance / (std[:, None] * std)))

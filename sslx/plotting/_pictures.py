@@ -30,8 +30,8 @@ def feature_map(features: Float[np.ndarray, "N d"], labels: Int[np.ndarray, " N"
 
     chosen = np.random.default_rng(0).permutation(len(features))[:1000]
     chosen = chosen[np.isfinite(features[chosen]).all(axis=1)]
-    points = np.zeros((len(chosen), 2))  # what a single image has
-    if len(chosen) > 1:
+    points = np.zeros((len(chosen), 2))  # what equal features have
+    if len(chosen) and np.ptp(features[chosen], axis=0).any():  # t-SNE of rows that are all equal ends the process
         points = TSNE(perplexity=min(30, (len(chosen) - 1) / 3), max_iter=500, random_state=0).fit_transform(features[chosen])
     fig, ax = figure(width=4.4, height=3.4)
     colours = matplotlib.colormaps["tab10" if len(classes) <= 10 else "tab20"]

@@ -41,6 +41,14 @@ class BarePictures(TinyPictures):
     KEYS = ("image",)
 
 
+class ContestPictures(TinyPictures):
+    """With a validation split beside a test split whose labels are -1, as those of ImageNet are."""
+
+    def _split_generators(self, dl_manager):
+        secret = ((i, {**example, "label": -1}) for i, example in self._generate_examples(100, 4))
+        return {"train": self._generate_examples(0, 10), "test": secret, "validation": self._generate_examples(200, 6)}
+
+
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory):
     path = tmp_path_factory.mktemp("tfds")
@@ -64,6 +72,13 @@ def test_a_set_without_labels_is_read_without_them(tmp_path):
     assert (found.classes, found.notes) == ((), ("no example has a label",))
     assert {image.tobytes() for image in found.train_images} == {picture(i).tobytes() for i in range(10)}
     np.testing.assert_array_equal(found.test_labels, [-1] * 4)
+
+
+def test_a_test_split_whose_labels_are_kept_secret_gives_way_to_validation(tmp_path):
+    ContestPictures(data_dir=str(tmp_path), file_format="array_record").download_and_prepare()
+    found = data.load("contest_pictures", data_dir=tmp_path)
+    assert {image.tobytes() for image in found.test_images} == {picture(200 + i).tobytes() for i in range(6)}
+    assert sorted(found.test_labels) == [0, 0, 0, 1, 1, 1]
 
 
 def test_the_highest_version_is_taken(directory, tmp_path):

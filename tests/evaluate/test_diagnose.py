@@ -29,6 +29,25 @@ def test_more_columns_than_rows_is_no_collapse():
     assert d.diagnose(wide).verdict == d.HEALTHY
 
 
+def test_a_dead_feature_hides_no_collapse():
+    """Its exact zero makes the last gap of the spectrum the widest."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(500, 64)) * np.where(np.arange(64) < 8, 1, 1e-2)
+    second = features + 1e-3 * rng.normal(size=features.shape)
+    for dead in (0, 1, 6):
+        features[:, 64 - dead :] = second[:, 64 - dead :] = 0
+        found = d.diagnose(features, features_b=second)
+        assert (found.verdict, found.evidence.rank) == (d.DIMENSIONAL, 8)
+
+
+def test_features_that_tell_a_rare_class_apart_are_no_noise():
+    rng = np.random.default_rng(0)
+    labels = (np.arange(60) < 6).astype(int)
+    features = rng.normal(size=(60, 5)) + 6 * labels[:, None]
+    assert d.diagnose(features, labels=labels).verdict == d.HEALTHY
+    assert d.diagnose(rng.normal(size=(60, 5)), labels=labels).verdict == d.NOISE
+
+
 def test_the_verdict_does_not_depend_on_unit_or_precision():
     features, _ = bench.power_law(1.0)(np.random.default_rng(0))
     for scale, dtype in ((1e-6, np.float64), (1e3, np.float32), (1.0, np.float16)):

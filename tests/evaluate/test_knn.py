@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
-from sslx.evaluate import knn_accuracy
+from sslx.evaluate import _knn, knn_accuracy
 from sslx.evaluate._knn import _vote_on_device, _vote_on_host, default_k, unit_rows
 
 RNG = np.random.default_rng(0)
@@ -25,6 +25,21 @@ def test_the_vote_on_an_accelerator_is_that_on_the_host():
 def test_only_directions_count():
     lengths = RNG.uniform(0.1, 10, (300, 1))
     assert knn_accuracy(TRAIN * lengths, LABELS, TEST * 3, TEST_LABELS) == knn_accuracy(TRAIN, LABELS, TEST, TEST_LABELS)
+
+
+def test_classes_are_told_apart_whatever_their_numbers():
+    """A vote for each number up to the largest would want gigabytes here."""
+    names = np.array([3, 10**9, 2 * 10**9])
+    assert knn_accuracy(TRAIN, names[LABELS], TEST, names[TEST_LABELS]) == knn_accuracy(TRAIN, LABELS, TEST, TEST_LABELS)
+
+
+def test_many_training_images_are_compared_with_few_at_a_time(monkeypatch):
+    asked = []
+    monkeypatch.setattr(_knn, "_vote_on_host", lambda *rows, **given: asked.append(len(rows[2])) or _vote_on_host(*rows, **given))
+    whole = knn_accuracy(TRAIN, LABELS, TEST, TEST_LABELS)
+    monkeypatch.setattr(_knn, "SIMILARITIES", 3 * len(TRAIN))
+    assert knn_accuracy(TRAIN, LABELS, TEST, TEST_LABELS) == whole
+    assert (asked[0], max(asked[1:])) == (80, 3)
 
 
 def test_neighbours_by_size_of_the_training_set():

@@ -19,7 +19,7 @@ from sslx.evaluate import (
     validation_split,
 )  # fmt: skip
 from sslx.evaluate._few_label import balanced_draw
-from sslx.evaluate._linear_probe import fit, fit_scaler, in_span
+from sslx.evaluate._linear_probe import STRENGTHS, fit, fit_scaler, in_span
 from sslx.train import probe_accuracy
 
 RNG = np.random.default_rng(0)
@@ -77,7 +77,7 @@ def test_few_labels_report_mean_and_spread_over_ten_draws():
         rows = balanced_draw(labels, 2, seed)
         scores.append(linear_accuracy(train[rows], labels[rows], test, test_labels, seed=seed))
     got = few_label_accuracy(train, labels, test, test_labels, per_class=2)
-    np.testing.assert_allclose(got, (np.mean(scores), np.std(scores)))
+    np.testing.assert_allclose(got, (np.mean(scores), np.std(scores, ddof=1)))
     assert got.std > 0
 
 
@@ -120,14 +120,15 @@ def test_the_monitor_gives_validation_accuracy_and_a_falling_spectrum():
     assert record["efficiency"] == pytest.approx(float(geometry.efficiency(jnp.asarray(np.corrcoef(x.T)))), rel=1e-6)
 
 
-def test_embedding_scores_are_those_of_all_rows_and_a_constant_feature_has_none():
+def test_embedding_scores_are_those_of_all_rows_and_a_constant_feature_has_zeros_in_the_correlation():
     x, _ = blobs(120, 0.2)
     scores = embedding_scores(x)
     assert scores["rankme"] == pytest.approx(float(geometry.rankme(jnp.asarray(x))), rel=1e-6)
     assert scores["efficiency"] == pytest.approx(float(geometry.efficiency(jnp.asarray(np.corrcoef(x.T)))), rel=1e-6)
     constant = np.hstack([x, np.full((len(x), 1), 0.1)]).astype(np.float32)
-    assert embedding_scores(constant)["efficiency"] == 0
-    assert monitor(constant, constant, np.zeros(len(x), int), 20)["efficiency"] == 0
+    assert embedding_scores(constant)["efficiency"] == pytest.approx(scores["efficiency"] * 6 / 7, rel=1e-5)
+    assert monitor(constant, constant, np.zeros(len(x), int), 20)["efficiency"] == pytest.approx(scores["efficiency"] * 6 / 7, rel=1e-5)
+    assert embedding_scores(constant[:, -1:])["efficiency"] == 0
 
 
 def test_a_large_set_is_watched_on_some_of_its_images():
@@ -276,6 +277,20 @@ def test_the_scaler_knows_large_half_precision_and_constant_features():
     np.testing.assert_allclose(large.std, 3000, rtol=0.1)
     constant = np.full((5000, 1), 1000.1, np.float32)
     np.testing.assert_array_equal(fit_scaler(constant)(constant), 0)
+
+
+def test_rounding_of_a_large_mean_is_no_feature():
+    x = np.hstack([RNG.normal(size=(500, 1)), 1000 + np.float32(2**-14) * RNG.integers(0, 2, (500, 3))]).astype(np.float32)
+    np.testing.assert_allclose(np.abs(fit_scaler(x)(x)).max(axis=0)[1:], 0, atol=1e-4)
+
+
+def test_many_noisy_features_take_a_stronger_penalty():
+    """The best of all strengths, on data where it is not one that few images are offered."""
+    train, test = (RNG.normal(size=(count, 300)) for count in (1_500, 20_000))
+    labels, test_labels = ((x[:, 0] + 2 * RNG.normal(size=len(x)) > 0).astype(int) for x in (train, test))
+    train[:, 0], test[:, 0] = 4 * train[:, 0], 4 * test[:, 0]  # the features that count vary most, as those of images do
+    best = max(score(test, test_labels) for score in fit(train, labels, STRENGTHS))
+    assert linear_accuracy(train, labels, test, test_labels) > best + 0.01
 
 
 @pytest.mark.parametrize("dtype", [bool, np.float32])

@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from sslx import plotting
@@ -46,9 +47,10 @@ def test_a_figure_becomes_a_png():
     assert image.width > 400
 
 
-def test_a_single_image_has_a_map():
-    figure = plotting.feature_map(np.zeros((1, 4), np.float32), np.zeros(1, np.int32), ("a",))
-    assert len(figure.axes[0].collections[0].get_offsets()) == 1
+@pytest.mark.parametrize("count", [1, 40])
+def test_equal_features_are_one_point_on_the_map(count):
+    figure = plotting.feature_map(np.ones((count, 4), np.float32), np.zeros(count, np.int32), ("a",))
+    np.testing.assert_array_equal(figure.axes[0].collections[0].get_offsets(), np.zeros((count, 2)))
 
 
 def test_features_that_are_not_finite_are_left_out_and_names_are_drawn_as_they_are():
