@@ -101,7 +101,11 @@ def rehearse(config: Config, method: Method, inputs: Inputs) -> None:
     """Trace views, loss and encoder on shapes alone: what does not fit is told before anything is written."""
     if config.views in COLOURED and inputs.image_shape[2] != 3:
         raise ConfigError(f"views {config.views} are for RGB images, {config.dataset} has shape {inputs.image_shape}; use --views digits")
-    n, network, key = config.batch_size, build_network(config, inputs), jax.random.key(0)
+    n, key = config.batch_size, jax.random.key(0)
+    try:
+        network = build_network(config, inputs)
+    except TypeError as error:
+        raise ConfigError(str(error)) from error
     image, rows, width = shaped(n, *inputs.image_shape), shaped(n, dtype=jnp.int32), network.projector.out
     try:
         views = jax.eval_shape(partial(make_views, views=RECIPES[config.views]), key, image, rows)

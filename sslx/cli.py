@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import difflib
 import io
+import itertools
 import sys
 from collections.abc import Callable
 from typing import Annotated, Literal
@@ -173,12 +174,15 @@ def no_command(word: str) -> str:
 
 
 def one_line(boxed: str) -> str:
-    """The message inside the box that tyro draws (with dashes where the output is not UTF-8), without its title, frame and help text."""
-    words = []
-    for line in boxed.strip().splitlines()[1:]:
-        text = line.strip("│╰╯ ")
-        if not set(text) <= {"─", "-"}:
-            words.append(text)
-        elif words:
-            break
-    return f"{' '.join(' '.join(words).split())} (sslx --help shows the options)"
+    """The message and the options that it proposes, inside the box that tyro draws (with dashes where the output is not UTF-8)."""
+    texts = [line.strip("│╰╯ ") for line in boxed.strip().splitlines()[1:]]
+    message = itertools.takewhile(is_text, itertools.dropwhile(lambda text: not is_text(text), texts))
+    advice = itertools.dropwhile(lambda text: text != "Perhaps you meant:", texts)
+    near = [text.split()[0] for text in advice if text.startswith("--") and is_text(text)]
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    return f"{' '.join(' '.join(message).split())}{hint} (sslx --help shows the options)"
+
+
+def is_text(line: str) -> bool:
+    """Whether a line is more than a rule."""
+    return not set(line) <= {"─", "-"}

@@ -1,6 +1,7 @@
 """What a run is: a frozen dataclass that is checked when it is made."""
 
 import dataclasses
+import difflib
 import math
 import os
 from collections.abc import Mapping
@@ -157,7 +158,9 @@ def check_config(config: Any) -> None:
 def one_of(name: str, value: Any, table: Any) -> None:
     """Raise ConfigError unless `value` is in the table."""
     if not isinstance(value, str) or value not in table:
-        raise ConfigError(f"{name} must be one of {', '.join(table)}, got {value!r}")
+        near = difflib.get_close_matches(str(value), table, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ConfigError(f"{name} must be one of {', '.join(table)}, got {value!r}{hint}")
 
 
 def text(name: str, value: Any, *, optional: bool) -> None:

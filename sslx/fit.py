@@ -34,7 +34,8 @@ class Recorder:
     """Writes what one run gives at its events, in the first process."""
 
     def __init__(self, config: Config, parts: Parts, run: RunFolder, checkpoints: Checkpoints, watch: Watch) -> None:
-        self.config, self.parts, self.run, self.checkpoints, self.watch = config, parts, run, checkpoints, watch
+        self.config, self.parts, self.run, self.checkpoints = config, parts, run, checkpoints
+        self.watch = lambda kind, record: watch(kind, {"seed": config.seed, **record})
         self.inputs = inputs_of(parts.dataset)
         rows = evaluate.monitored(parts.split)
         self.images, self.labels = parts.dataset.train_images[rows], parts.dataset.train_labels[rows]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sslx.config import WITHOUT_EFFECT, Config
+from sslx.config import WITHOUT_EFFECT, Config, ConfigError
 
 SPEED = (
     "images_per_second", "seconds_per_epoch", "model_flops_utilisation", "step_gflop", "peak_gflop_per_second", "peak_memory_gib",
@@ -47,6 +47,11 @@ class RunFolder:
             return Config.from_json(json.loads(self.config.read_text()))
         except FileNotFoundError:
             raise no_run(self.path) from None
+        except ConfigError as error:
+            raise FolderError(
+                f"{self.config} cannot be read ({error}); start from the program that adds a row of your own (docs/extending.md), "
+                "or restore it or train again"
+            ) from None
         except (OSError, ValueError, TypeError, RecursionError) as error:
             raise FolderError(f"{self.config} cannot be read ({error}); restore it or train again") from None
 

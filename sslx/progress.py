@@ -1,10 +1,11 @@
 """What a person sees while a run goes on: a bar on a terminal, a line per validation anywhere else, always on standard error."""
 
+from datetime import timedelta
 from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 
 class Watcher:
@@ -12,10 +13,10 @@ class Watcher:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.console = Console(stderr=True, highlight=False, markup=False, emoji=False, quiet=quiet)
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeRemainingColumn())
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self.bar = Progress(*columns, console=self.console, disable=quiet or not self.console.is_terminal)
         self.task = self.bar.add_task("training", total=None)
-        self.steps = 0
+        self.steps, self.several, self.loss = 0, False, float("nan")
 
     def __enter__(self) -> "Watcher":
         self.bar.start()
@@ -26,21 +27,28 @@ class Watcher:
 
     def watch(self, kind: str, record: dict[str, Any]) -> None:
         """Show one event of a run."""
-        turn = f"{record['turn']}: " if "turn" in record else ""
+        turn = f"{record['turn']}: " if "turn" in record else f"seed {record['seed']}: " if self.several and "seed" in record else ""
         if kind == "data":
             self.bar.update(self.task, completed=record["done"], total=record["total"], description="reading images")
         elif kind == "start":
-            self.steps = record["steps"]
+            self.steps, self.several = record["steps"], len(record["seeds"]) > 1
             self.bar.update(self.task, completed=0, total=self.steps, description="compiling")
             for line in (turn + describe(record), *record["notes"], f"run folder {record['run']}"):
                 self.console.print(line, soft_wrap=True)
         elif kind == "log":
-            self.bar.update(self.task, completed=record["step"], description=f"{turn}training, loss {record['loss']:.4g}")
+            self.loss = record["loss"]
+            self.bar.update(self.task, completed=record["step"], description=f"{turn}training, loss {self.loss:.4g}")
         elif kind == "validation":
-            self.console.print(f"{turn}step {record['step']}/{self.steps}: {quality(record)}", soft_wrap=True)
+            at = f"{turn}step {record['step']}/{self.steps}, loss {self.loss:.4g}"
+            self.console.print(f"{at}: {quality(record)}{self.left()}", soft_wrap=True)
         elif kind == "evaluate":
             self.bar.update(self.task, description="evaluating")
             self.console.print("evaluating and writing the report", soft_wrap=True)
+
+    def left(self) -> str:
+        """How long training takes on, once that can be said."""
+        seconds = self.bar.tasks[0].time_remaining
+        return f", {timedelta(seconds=round(seconds))} left" if seconds else ""
 
 
 def quality(validation: dict[str, Any]) -> str:

@@ -52,7 +52,7 @@ def pretrain(config: Config, *, out: str | Path | None = None, resume: bool = Fa
         resume: go on from the last checkpoint of the run in `out`, which has to have the same settings but for data_dir, feed and
             checkpoint_every; of a finished one read the summary.
         watch: called with a kind ("data", "start", "log", "validation", "checkpoint" or "evaluate") and a record as the run goes on;
-            the record of a checkpoint is {"step", "state"}, and there is one for step 0.
+            "log" and "validation" have the lines of the two files, "checkpoint" has "state" at "step", from 0 on; all three the "seed".
 
     Returns:
         The summary that is also written to summary.json: accuracies as fractions in [0, 1], with those of the random encoder
@@ -92,7 +92,7 @@ def train_and_score(parts: Parts, configs: Sequence[Config], runs: Sequence[RunF
     """Train runs that differ in their seed side by side (a single one from its last checkpoint on), score them, write their folders."""
     unmeasured = () if parts.dataset.classes else (NO_LABELS,)
     notes = (*parts.dataset.notes, *unmeasured, describe_feed(configs[0], parts.dataset))
-    what = {"config": configs[0], "steps": parts.steps, "devices": len(jax.devices())}
+    what = {"config": configs[0], "seeds": [config.seed for config in configs], "steps": parts.steps, "devices": len(jax.devices())}
     watch("start", {"run": ", ".join(str(run.path) for run in runs), **what, "notes": notes})
     with contextlib.ExitStack() as stack:
         opened = [stack.enter_context(Checkpoints(run.checkpoints)) for run in runs]

@@ -174,6 +174,27 @@ def test_what_a_method_must_not_give_is_told_beforehand(case, monkeypatch):
         assemble(settings(method="mine"))
 
 
+def test_a_loss_without_terms_is_told_what_is_wanted(monkeypatch):
+    for wrap, loss in ((methods.two_views, lambda a, b, axis_name: jnp.mean(a)), (methods.all_views, lambda z, axis_name: [jnp.mean(z)])):
+        row = methods.Method(wrap(loss), methods.HeadSize(8, 8))
+        monkeypatch.setitem(methods.METHODS, "mine", lambda row=row: row)
+        with pytest.raises(ConfigError, match="cannot be trained: a loss must return its value and a NamedTuple of its terms, got "):
+            assemble(settings(method="mine"))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (lambda: None, r"must take dtype, axis_name and momentum, as fields of a flax.linen module: .*unexpected keyword argument"),
+        (lambda **_: 3, r"must be a flax.linen module, got int; nnx modules are not taken"),
+    ],
+)
+def test_an_encoder_of_another_kind_is_told_what_is_wanted(row, message, monkeypatch):
+    monkeypatch.setitem(ENCODERS, "mine", row)
+    with pytest.raises(ConfigError, match=f"model mine {message}"):
+        assemble(settings(model="mine"))
+
+
 def test_more_steps_than_are_counted():
     with pytest.raises(ConfigError, match="a run has less than 2147483648 steps, got 2147483648; take fewer"):
         assemble(settings(steps=2**31, epochs=None))

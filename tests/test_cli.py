@@ -30,6 +30,7 @@ ROOT = Path(__file__).parent.parent
         ("pretrain --steps three", "--steps.*three"),
         ("pretrain --steps 0", "steps must be a whole number of at least 1, got 0"),
         ("pretrain --steps 5 --epochs 5", "give either steps or epochs"),
+        ("pretrain --method vicregg", "got 'vicregg'; did you mean vicreg?"),
         ("pretrain --method moco", "method must be one of .*vicreg.*got 'moco'"),
         ("pretrain digits-moco", "preset must be one of those that `sslx list presets` prints, say digits-.*, got 'digits-moco'"),
         ("pretrain digits-vicreg --method byol", "preset digits-vicreg has method vicreg, asked was byol"),
@@ -63,7 +64,8 @@ def test_a_mistake_is_one_line_and_exit_code_2(arguments, message, capsys, tmp_p
 def test_a_mistake_is_the_same_line_whatever_the_output_can_draw(encoding, capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding))
     for arguments, line in (
-        ("pretrain --stps 3", "Unrecognized options: --stps, 3"),
+        ("pretrain --stps 3", "Unrecognized options: --stps, 3; did you mean --steps?"),
+        ("pretrain --lr 3", "Unrecognized options: --lr, 3"),
         ("evaluate", "Missing from sslx evaluate: STR Run folder. (required)"),
     ):
         assert cli.main(arguments.split()) == 2

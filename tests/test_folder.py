@@ -55,6 +55,12 @@ def test_a_damaged_config_is_named(text, tmp_path, without_typing_hook):
         folder.RunFolder(tmp_path).read_config()
 
 
+def test_a_row_that_the_program_does_not_have_is_named(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(preset("digits-vicreg").to_json() | {"method": "mine"}))
+    with pytest.raises(folder.FolderError, match=r"got 'mine'\); start from the program that adds a row of your own \(docs/extending.md\)"):
+        folder.RunFolder(tmp_path).read_config()
+
+
 @pytest.mark.parametrize("name", ["lr[0.1]", "a*", "why?"])
 def test_a_folder_whose_checkpoints_could_not_be_read_is_refused_before_it_is_made(name, tmp_path, monkeypatch):
     with pytest.raises(folder.FolderError, match=r"^checkpoints cannot lie in .*; choose a path without \[, \* and \?$"):

@@ -21,17 +21,24 @@ import importlib.abc, runpy, signal, sys
 class Interrupt(importlib.abc.MetaPathFinder):
     def find_spec(self, name, *_):
         if name == "jax":
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.Signals[sys.argv.pop()])
 
 sys.meta_path.insert(0, Interrupt())
-sys.argv = ["sslx", "list", "methods"]
 """
 
 
-@pytest.mark.parametrize("start", [f"from {SCRIPT} import {NAME}; sys.exit({NAME}())", "runpy.run_module('sslx', run_name='__main__')"])
-def test_an_interruption_while_the_libraries_load_is_one_line(start):
+@pytest.mark.parametrize(
+    ("start", "name"),
+    [
+        (f"from {SCRIPT} import {NAME}; sys.exit({NAME}())", "SIGINT"),
+        ("runpy.run_module('sslx', run_name='__main__')", "SIGINT"),
+        ("runpy.run_module('sslx', run_name='__main__')", "SIGTERM"),
+    ],
+)
+def test_an_interruption_while_the_libraries_load_is_one_line(start, name):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", AS_JAX_LOADS + start], capture_output=True, text=True, env=environment, check=False)
+    command = [sys.executable, "-c", AS_JAX_LOADS + start, "list", "methods", name]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "sslx: interrupted\n")
 
 
@@ -43,16 +50,20 @@ def test_the_line_is_seen_where_messages_are_held_back(monkeypatch, capfd):
     assert (codes, capfd.readouterr().err) == ([130], "sslx: interrupted\n")
 
 
-def test_a_command_is_interrupted_as_usual(monkeypatch):
+def test_a_command_is_interrupted_as_usual_and_ended_likewise(monkeypatch):
     def pretend(*, begin):
-        handlers.append(signal.getsignal(signal.SIGINT))
+        handlers.extend(map(signal.getsignal, both))
         begin()
         return 0
 
-    handlers, usual = [], signal.getsignal(signal.SIGINT)
+    both = signal.SIGINT, signal.SIGTERM
+    handlers, usual = [], list(map(signal.getsignal, both))
     monkeypatch.setattr(cli, "main", pretend)
-    assert __main__.main() == 0
-    assert [*handlers, signal.getsignal(signal.SIGINT)] == [__main__.stop, usual]
+    try:
+        assert __main__.main() == 0
+        assert [*handlers, *map(signal.getsignal, both)] == [__main__.stop, __main__.stop, usual[0], signal.default_int_handler]
+    finally:
+        signal.signal(signal.SIGTERM, usual[1])
 
 
 def test_all_is_loaded_when_the_command_begins(monkeypatch):

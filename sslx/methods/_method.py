@@ -70,13 +70,23 @@ def pair(views: Views) -> tuple[Embedding, Embedding]:
     return views[0], views[1]
 
 
+def given(result: Any) -> tuple[Scalar, Any]:
+    """What a loss returned.
+
+    Raises:
+        TypeError: it is not a value and terms.
+    """
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise TypeError(f"a loss must return its value and a NamedTuple of its terms, got {type(result).__name__}")
+    return result
+
+
 def two_views(loss: Loss) -> MethodLoss:
     """A symmetric loss of the projections of two views."""
 
     def apply(online: Online, target: Views, state: Any, key: Array, step: Array, axis_name: AxisName) -> tuple[Scalar, Any, Any]:
         z_a, z_b = pair(online.z)
-        value, terms = loss(z_a, z_b, axis_name=axis_name)
-        return value, terms, state
+        return *given(loss(z_a, z_b, axis_name=axis_name)), state
 
     return apply
 
@@ -85,8 +95,7 @@ def all_views(loss: Loss) -> MethodLoss:
     """A loss of the projections of any number of views, [V, N, d]."""
 
     def apply(online: Online, target: Views, state: Any, key: Array, step: Array, axis_name: AxisName) -> tuple[Scalar, Any, Any]:
-        value, terms = loss(online.z, axis_name=axis_name)
-        return value, terms, state
+        return *given(loss(online.z, axis_name=axis_name)), state
 
     return apply
 
@@ -95,8 +104,7 @@ def random_views(loss: Loss) -> MethodLoss:
     """A loss of the projections of any number of views that draws something: `loss(key, z)`."""
 
     def apply(online: Online, target: Views, state: Any, key: Array, step: Array, axis_name: AxisName) -> tuple[Scalar, Any, Any]:
-        value, terms = loss(key, online.z, axis_name=axis_name)
-        return value, terms, state
+        return *given(loss(key, online.z, axis_name=axis_name)), state
 
     return apply
 
@@ -106,7 +114,7 @@ def cross_views(loss: Loss) -> MethodLoss:
 
     def apply(online: Online, target: Views, state: Any, key: Array, step: Array, axis_name: AxisName) -> tuple[Scalar, Any, Any]:
         (p_a, p_b), (z_a, z_b) = pair(online.p), pair(target)
-        return *both(loss(p_a, z_b, axis_name=axis_name), loss(p_b, z_a, axis_name=axis_name)), state
+        return *both(given(loss(p_a, z_b, axis_name=axis_name)), given(loss(p_b, z_a, axis_name=axis_name))), state
 
     return apply
 

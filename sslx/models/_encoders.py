@@ -35,6 +35,13 @@ def encoder(name: str, *, dtype: Dtype | None = None, axis_name: AxisName = None
 
     Raises:
         ValueError: the name is not in the table.
+        TypeError: its row makes no flax.linen module of these three arguments.
     """
     check_choice("model", name, ENCODERS)
-    return ENCODERS[name](dtype=dtype, axis_name=axis_name, momentum=momentum)
+    try:
+        module = ENCODERS[name](dtype=dtype, axis_name=axis_name, momentum=momentum)
+    except TypeError as error:
+        raise TypeError(f"model {name} must take dtype, axis_name and momentum, as fields of a flax.linen module: {error}") from error
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"model {name} must be a flax.linen module, got {type(module).__name__}; nnx modules are not taken")
+    return module
