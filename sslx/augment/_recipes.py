@@ -14,8 +14,8 @@ RECIPES: dict[str, tuple[View, ...]] = {
     "stl10": (partial(natural_view, blur=1.0), partial(natural_view, blur=0.1, solarize=0.2)),
     "imagenet": (partial(natural_view, size=224, blur=1.0), partial(natural_view, size=224, blur=0.1, solarize=0.2)),
 }
-"""`cifar` and `stl10`: Halvagal et al. (2023, arXiv:2212.04858), the views of BYOL without blur on 32 pixels; `cifar-symmetric`: VICReg and
-Barlow Twins in solo-learn (github.com/vturrisi/solo-learn); `cifar-simclr`: github.com/dkobak/simclr-cifar10; `imagenet`: BYOL (Grill et
-al., 2020, arXiv:2006.07733)."""
+"""`cifar` and `stl10`: Halvagal et al. (2023, arXiv:2212.04858), the views of BYOL without blur on 32 pixels; `cifar-symmetric`: VICReg in
+solo-learn (github.com/vturrisi/solo-learn); `cifar-simclr`: github.com/dkobak/simclr-cifar10; `imagenet`: BYOL (Grill et al., 2020,
+arXiv:2006.07733)."""
 COLOURED = frozenset(RECIPES) - {"digits"}
 """Those of ours that want three channels."""

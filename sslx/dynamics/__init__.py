@@ -1,10 +1,17 @@
 """Exact dynamics of linear self-supervised networks: eigenmode flows, their solutions, invariants and fixed points.
 
 A flow is an `EigenFlow`, a tuple of pure functions of the state [..., M] of its M modes. Nothing here trains a real network;
-`simulate` trains a linear one, as ground truth. A flow is also a function of its hyper-parameters, which jax can differentiate by, map
-over and compile with: jax.grad(lambda eta: euclidean(weight_decay=eta).solution(t, lam0)[0])(0.1). There `fixed_points` has 0 in the
-place of those that are not there, and a weight decay counts as not 0. Exactness needs float64: switch it on with
-jax.config.update("jax_enable_x64", True). In float32 everything runs with the accuracy of float32.
+`simulate` trains a linear one, as ground truth. What theory does not give is None, such as `cosine().solution`: take `integrate` there.
+
+In the Euclidean and the cosine flows the network is z = W x on white inputs, and its predictor W_P = F^alpha of F = W W^T, which has the
+eigenvalues s. The state of the Euclidean flows is lam = s^alpha, the eigenvalues of W_P, that of the cosine flows is s. Time is that of
+gradient flow at unit rate on 1/2 ||W_P z_1 - z_2||^2 and on -cos(W_P z_1, z_2): gradient descent on `losses.euclidean`, which has no 1/2,
+and on `losses.cosine`, which is 2 - 2 cos, advances t by 2 learning_rate per step.
+
+A flow is also a function of its hyper-parameters, which jax can differentiate by, map over and compile with:
+jax.grad(lambda eta: euclidean(weight_decay=eta).solution(t, lam0)[0])(0.1). There `fixed_points` has 0 in the place of those that are not
+there, and a weight decay counts as not 0. Exactness needs float64: switch it on with jax.config.update("jax_enable_x64", True). In float32
+everything runs with the accuracy of float32.
 """
 
 from sslx.dynamics._analysis import (

@@ -29,7 +29,7 @@ def euclidean(*, alpha: Number = 0.5, noise: Noise = (0.0, 0.0), weight_decay: N
     die, and above the threshold eta = 1/(4 kappa) all do.
 
     Args:
-        alpha: exponent of the predictor, lam = s^alpha.
+        alpha: exponent of the predictor, lam = s^alpha, s the eigenvalues of W W^T; the state is lam.
         noise: standard deviations of the augmentation noise, (online, target); only the online one matters here.
         weight_decay: eta in dW/dt = -grad - eta W.
 

@@ -107,7 +107,8 @@ def moment_metrics(moments: Moments) -> SpectralMetrics:
     """All spectral metrics from moments: one eigendecomposition of the second moment and one of the covariance.
 
     Args:
-        moments: of at least 2 rows of width at least 5. See the head of this file for what a Gram matrix cannot resolve.
+        moments: of at least 2 rows of width at least 5. What a Gram matrix cannot resolve stands at the head of the
+            module, sslx/geometry/_streaming.py.
 
     Returns:
         `SpectralMetrics`. What is at the level of rounding makes `condition_number` infinite and is left out of the fit of `alpha_req`.

@@ -4,6 +4,9 @@ Every loss is `loss(z_a, z_b, *, hyper-parameters, axis_name=None) -> (loss, ter
 works with `jax.value_and_grad(f, has_aux=True)`. z [N, d]: N batch, d embedding width; several views are [V, N, d]. Inputs may be
 float16, bfloat16, float32 or float64; statistics and results are in at least float32. With `axis_name` the batch is that of all devices:
 the value is the same on each, and `pmean` of the per-device gradients is the gradient of the whole batch on one device.
+
+Methods whose loss has another name: SimCLR `nt_xent`; BYOL, SimSiam and DirectPred `cosine` or `euclidean`; IsoLoss `iso_cosine` or
+`iso_euclidean`.
 """
 
 from sslx.losses._barlow_twins import BarlowTwinsTerms as BarlowTwinsTerms, barlow_twins as barlow_twins

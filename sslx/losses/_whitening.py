@@ -55,7 +55,7 @@ def w_mse(key: Array, z: Views, *, sub_batch: int = 128, eps: Number = 0.0, axis
         raise ValueError(f"sub_batch must divide the {count} rows of z, got {sub_batch}; drop the rows left over")
     rows = jax.random.permutation(key, count).reshape(-1, size)
     parts = z[:, rows].reshape(-1, size, d)
-    whitened = jax.lax.map(lambda part: whiten(part, eps), parts)  # LAPACK on many at once can wait for ever on a CPU of few cores
+    whitened = jax.lax.map(lambda part: whiten(part, eps), parts)  # a batched LAPACK of jax 0.10 may wait for ever, see README
     unit = l2_normalise(whitened).reshape(views, count, d)
     distances = [2 - 2 * jnp.mean(jnp.sum(unit[i] * unit[j], axis=-1)) for i, j in combinations(range(views), 2)]
     loss = pmean_if(jnp.mean(jnp.stack(distances)), axis_name)

@@ -23,7 +23,7 @@ def loss_terms(metrics: Records) -> Any:
     if values.min() > 0 and values.max() > 100 * values.min():
         ax.set_yscale("log")
     ax.set(xlabel="step", ylabel="loss and its terms, unweighted")
-    ax.legend(fontsize=7, frameon=False)
+    fig.legend(fontsize=7, frameon=False, ncols=2, loc="outside upper center")
     return fig
 
 

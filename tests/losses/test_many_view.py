@@ -1,6 +1,7 @@
 """Coding rates, MMCR, W-MSE, SSL-HSIC, SIGReg, CorInfoMax and Matrix-SSL: limits, options, states and random draws."""
 
 import math
+import re
 from functools import partial
 
 import jax
@@ -57,6 +58,13 @@ def test_w_mse_whitens_each_sub_batch():
     v = whiten(jnp.asarray(TALL[0]), 0.0)
     np.testing.assert_allclose(np.cov(v.T), np.eye(4), atol=1e-11)
     np.testing.assert_allclose(np.mean(v, axis=0), 0, atol=1e-14)
+
+
+def test_w_mse_calls_lapack_for_one_matrix_at_a_time():
+    """On a CPU jax 0.10 may wait for ever in two batched calls."""
+    gradient = jax.jit(jax.grad(lambda z: losses.w_mse(KEY, z, sub_batch=4)[0]))
+    operands = re.findall(r"@lapack_\w+\([^)]*\).*?: \((.*?)\) ->", gradient.lower(jnp.zeros((2, 8, 3))).as_text())
+    assert {x.count("x") for operand in operands for x in operand.split(", ")} == {2}
 
 
 def test_w_mse_takes_a_small_batch_whole_and_shrinks_by_eps():
