@@ -9,7 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sslx.run import features as features, load as load, pretrain as pretrain
+    from sslx.frozen import features as features, load as load
+    from sslx.run import pretrain as pretrain
 
 __version__ = "0.1.0"
 __all__ = ["features", "load", "pretrain"]
@@ -18,9 +19,7 @@ __all__ = ["features", "load", "pretrain"]
 def __getattr__(name: str) -> Any:
     """Load `pretrain`, `load`, `features` and the submodules on first use, so that `import sslx` stays light."""
     if name in __all__:
-        from sslx import run
-
-        return getattr(run, name)
+        return getattr(import_module("sslx.run" if name == "pretrain" else "sslx.frozen"), name)
     if name in _submodules():
         return import_module(f"sslx.{name}")
     raise AttributeError(f"module 'sslx' has no attribute {name!r}; dir(sslx) lists what it offers")

@@ -1,4 +1,4 @@
-"""Checkpoints by orbax: one unreplicated copy of the train state, the last one and the best on validation."""
+"""Checkpoints by orbax: one unreplicated copy of the train state; the last one and the best on validation stay, or all."""
 
 import shutil
 import textwrap
@@ -26,12 +26,12 @@ class Checkpoints:
     with training would gain little. Only the first of several processes opens them, and calls the methods.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, keep_all: bool = False) -> None:
         policies = ocp.checkpoint_managers
         self.folder = folder.absolute()
         options = ocp.CheckpointManagerOptions(
             preservation_policy=policies.AnyPreservationPolicy(
-                [policies.LatestN(1), policies.BestN(get_metric_fn=lambda metrics: metrics["validation"], n=1)]
+                [policies.LatestN(None if keep_all else 1), policies.BestN(get_metric_fn=lambda metrics: metrics["validation"], n=1)]
             ),
             best_fn=lambda metrics: metrics["validation"],
             enable_async_checkpointing=False,
@@ -78,6 +78,10 @@ class Checkpoints:
             finally:  # nothing half-written stays; who only reads lets a writer's be
                 for path in self.folder.glob("*.orbax-checkpoint-tmp"):
                     remove(path)
+
+    def steps(self) -> list[int]:
+        """Steps of all committed checkpoints, rising."""
+        return sorted(self._manager.all_steps())
 
     def last(self) -> int | None:
         """Step of the last committed checkpoint, None without one."""

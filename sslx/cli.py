@@ -1,4 +1,4 @@
-"""The command line: parses with tyro and calls `sslx.run`, nothing else.
+"""The command line: parses with tyro and calls `sslx.run` and its neighbours, nothing else.
 
 Exit codes: 0 done; 2 bad usage or bad input, with one line that says what was wrong and what to do; 3 training diverged; 130 interrupted.
 """
@@ -49,6 +49,8 @@ class Evaluate:
     """Directory of the data; by default that of the run, or of the environment variable SSLX_DATA."""
     best: bool = False
     """Take the checkpoint with the best validation accuracy in place of the last one."""
+    step: int | None = None
+    """Take the checkpoint of this step; `sslx pretrain --keep-all` keeps all of them."""
     features: str | None = None
     """Write features and labels of both splits to this .npz file; alone, no accuracy is measured."""
     json: bool = False
@@ -56,12 +58,12 @@ class Evaluate:
 
     def __call__(self) -> None:
         """Run it."""
-        from sslx import run
+        from sslx import frozen
         from sslx.evaluate import PARTS
 
         chosen = tuple(part for part in PARTS if getattr(self, part)) or (() if self.features else PARTS)
         where = {"dataset": self.dataset, "data_dir": self.data_dir, "save_to": self.features}
-        result = run.assess(self.run, chosen, best=self.best, **where)
+        result = frozen.assess(self.run, chosen, best=self.best, step=self.step, **where)
         console.print_result(
             result, console.describe_scores("trained encoder", result) if chosen else f"features are in {self.features}", self.json
         )
@@ -174,12 +176,12 @@ def no_command(word: str) -> str:
 
 
 def one_line(boxed: str) -> str:
-    """The message and the options that it proposes, inside the box that tyro draws (with dashes where the output is not UTF-8)."""
+    """The message and the first option that it proposes, inside the box that tyro draws (with dashes where the output is not UTF-8)."""
     texts = [line.strip("│╰╯ ") for line in boxed.strip().splitlines()[1:]]
     message = itertools.takewhile(is_text, itertools.dropwhile(lambda text: not is_text(text), texts))
     advice = itertools.dropwhile(lambda text: text != "Perhaps you meant:", texts)
     near = [text.split()[0] for text in advice if text.startswith("--") and is_text(text)]
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    hint = f"; did you mean {near[0]}?" if near else ""
     return f"{' '.join(' '.join(message).split())}{hint} (sslx --help shows the options)"
 
 

@@ -18,7 +18,7 @@ from sslx.train import OPTIMIZERS, optimizer, warmup_cosine
 
 FEEDS = ("auto", "resident", "host", "stream")
 PRECISIONS = ("auto", "float32", "bfloat16")
-WITHOUT_EFFECT = ("data_dir", "feed", "checkpoint_every")  # on the network at the end
+WITHOUT_EFFECT = ("data_dir", "feed", "checkpoint_every", "keep_all")  # on the network at the end
 
 
 class ConfigError(ValueError):
@@ -67,6 +67,8 @@ class Config:
     """Train a linear probe beside the encoder."""
     checkpoint_every: int | None = None
     """Steps between checkpoints, each with a validation score; None makes at most eight of them in a run."""
+    keep_all: bool = False
+    """Keep every checkpoint, not the last and the best alone."""
 
     def __post_init__(self) -> None:
         """Check every field that can be checked without the data, once it is a value that JSON has."""
@@ -99,8 +101,9 @@ class Config:
                 at_least("projector", width, 1, optional=False)
         in_range("learning_rate", self.learning_rate, 100.0, positive=True)
         in_range("weight_decay", self.weight_decay, 10.0)
-        if not isinstance(self.online_probe, bool):
-            raise ConfigError(f"online_probe must be true or false, got {self.online_probe!r}")
+        for name in ("online_probe", "keep_all"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name} must be true or false, got {getattr(self, name)!r}")
         in_range("trust_coefficient", self.trust_coefficient, 1.0, positive=True)
         in_range("warmup", self.warmup, 1.0)
         self.build_method()

@@ -17,9 +17,9 @@ from sslx.config import Config
 from sslx.data import DataError, Dataset
 from sslx.evaluate._arrays import as_floats, as_labels
 from sslx.folder import RunFolder, jsonable, losses_of, read_lines, write_figure
+from sslx.frozen import load_run
 from sslx.memory import enough_memory, explain_evaluation
 from sslx.pixels import unit_interval
-from sslx.run import load_run
 from sslx.train import TrainState
 
 FILES = (".npz", ".npy")

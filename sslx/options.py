@@ -71,6 +71,8 @@ class PretrainOptions:
     JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID set."""
     checkpoint_every: int | None = None
     """Steps between checkpoints; by default there are at most eight in a run."""
+    keep_all: bool = False
+    """Keep every checkpoint, not the last and the best alone; `sslx evaluate RUN --step N` reads them."""
     out: str | None = None
     """Run folder; by default a fresh one under runs/."""
     resume: bool = False
@@ -92,6 +94,8 @@ def to_config(options: PretrainOptions) -> Config:
         changes["projector"] = tuple(map(number_or_name, options.projector.split(",")))
     if options.stream:
         changes["feed"] = "stream"
+    if options.keep_all:
+        changes["keep_all"] = True
     if options.resume and options.out and options.preset is None and options.method is None:
         config = dataclasses.replace(saved_config(options), **changes)
     else:

@@ -16,7 +16,7 @@ class Watcher:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self.bar = Progress(*columns, console=self.console, disable=quiet or not self.console.is_terminal)
         self.task = self.bar.add_task("training", total=None)
-        self.steps, self.several, self.loss = 0, False, float("nan")
+        self.steps, self.several, self.losses = 0, False, {}
 
     def __enter__(self) -> "Watcher":
         self.bar.start()
@@ -36,11 +36,11 @@ class Watcher:
             for line in (turn + describe(record), *record["notes"], f"run folder {record['run']}"):
                 self.console.print(line, soft_wrap=True)
         elif kind == "log":
-            self.loss = record["loss"]
-            self.bar.update(self.task, completed=record["step"], description=f"{turn}training, loss {self.loss:.4g}")
+            self.losses[record["seed"]] = record["loss"]
+            self.bar.update(self.task, completed=record["step"], description=f"{turn}training, loss {record['loss']:.4g}")
         elif kind == "validation":
-            at = f"{turn}step {record['step']}/{self.steps}, loss {self.loss:.4g}"
-            self.console.print(f"{at}: {quality(record)}{self.left()}", soft_wrap=True)
+            loss = f", loss {self.losses[record['seed']]:.4g}" if record["seed"] in self.losses else ""
+            self.console.print(f"{turn}step {record['step']}/{self.steps}{loss}: {quality(record)}{self.left()}", soft_wrap=True)
         elif kind == "evaluate":
             self.bar.update(self.task, description="evaluating")
             self.console.print("evaluating and writing the report", soft_wrap=True)

@@ -1,6 +1,6 @@
-"""A run from a config: train, watch, evaluate, write the folder; and a finished run as a frozen encoder.
+"""A run from a config: train, watch, evaluate, write the folder.
 
-These are the functions that the command line and the scripts call.
+This is what the command line and the scripts call.
 """
 
 import contextlib
@@ -15,18 +15,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 import sslx
-from sslx import data, evaluate, folder as folders
-from sslx.assemble import Inputs, Parts, assemble, frozen_encoder, frozen_projector, initial_state, inputs_of, variables_of
+from sslx import evaluate, folder as folders
+from sslx.assemble import Parts, assemble, frozen_projector, initial_state, inputs_of, variables_of
 from sslx.augment import RECIPES, make_views
 from sslx.checkpoint import Checkpoints
 from sslx.config import Config, check_config
-from sslx.data import DataError, Dataset
+from sslx.data import Dataset
 from sslx.feed import check_feed, describe_feed
-from sslx.fit import SPECTRUM_IMAGES, Recorder, Watch, begin, check_data, fit, saved_inputs
-from sslx.folder import FolderError, RunFolder
+from sslx.fit import SPECTRUM_IMAGES, Recorder, Watch, begin, fit
+from sslx.folder import RunFolder
+from sslx.frozen import Features, encode
 from sslx.memory import enough_memory, explain_evaluation, explain_state, explain_step
 from sslx.pixels import unit_interval
 from sslx.processes import on_all, on_first
@@ -34,7 +34,6 @@ from sslx.report import render
 from sslx.train import TrainState, probe_accuracy
 
 NO_LABELS = "there are no labels: no accuracy is measured, only RankMe and efficiency of the embedding"
-Features = tuple[np.ndarray, np.ndarray]  # of the training and the test images
 
 
 def silent(kind: str, record: dict[str, Any]) -> None:
@@ -49,8 +48,8 @@ def pretrain(config: Config, *, out: str | Path | None = None, resume: bool = Fa
     Args:
         config: the settings, as `sslx.presets.preset("digits-isoloss", steps=200)` makes them.
         out: the run folder, new or empty; by default a fresh one under runs/.
-        resume: go on from the last checkpoint of the run in `out`, which has to have the same settings but for data_dir, feed and
-            checkpoint_every; of a finished one read the summary.
+        resume: go on from the last checkpoint of the run in `out`, which has to have the same settings but for data_dir, feed,
+            checkpoint_every and keep_all; of a finished one read the summary.
         watch: called with a kind ("data", "start", "log", "validation", "checkpoint" or "evaluate") and a record as the run goes on;
             "log" and "validation" have the lines of the two files, "checkpoint" has "state" at "step", from 0 on; all three the "seed".
 
@@ -95,7 +94,7 @@ def train_and_score(parts: Parts, configs: Sequence[Config], runs: Sequence[RunF
     what = {"config": configs[0], "seeds": [config.seed for config in configs], "steps": parts.steps, "devices": len(jax.devices())}
     watch("start", {"run": ", ".join(str(run.path) for run in runs), **what, "notes": notes})
     with contextlib.ExitStack() as stack:
-        opened = [stack.enter_context(Checkpoints(run.checkpoints)) for run in runs]
+        opened = [stack.enter_context(Checkpoints(run.checkpoints, keep_all=configs[0].keep_all)) for run in runs]
         recorders = [Recorder(*each, watch) for each in zip(configs, [parts] * len(runs), runs, opened, strict=True)]
         with enough_memory(partial(explain_state, configs, parts)):
             firsts = jax.block_until_ready([initial_state(config, inputs_of(parts.dataset), parts.optimizer) for config in configs])
@@ -176,118 +175,6 @@ def score_encoder(config: Config, dataset: Dataset, state: TrainState, features:
     online = {"online_accuracy": probe_accuracy(state.probe, test, dataset.test_labels)} if state.probe else {}
     accuracies = evaluate.evaluate(train, test, dataset) if dataset.classes else {}
     return {**accuracies, **online, **evaluate.embedding_scores(z)}
-
-
-def encode(config: Config, dataset: Dataset, state: TrainState) -> Features:
-    """Features of the training and the test images."""
-    apply, variables = frozen_encoder(config.model), variables_of(state)
-    return evaluate.extract(apply, variables, dataset.train_images), evaluate.extract(apply, variables, dataset.test_images)
-
-
-def assess(
-    run: str | Path,
-    parts: tuple[str, ...],
-    *,
-    dataset: str | None = None,
-    data_dir: str | None = None,
-    save_to: str | None = None,
-    best: bool = False,
-) -> dict[str, Any]:
-    """The accuracies of a finished run that `parts` asks for ("knn", "linear", "few_label").
-
-    Args:
-        run: run folder.
-        parts: which accuracies.
-        dataset: labelled images that the frozen encoder is evaluated on, by default those of the run; the network stays as it is.
-        data_dir: where they lie; by default where the run had its data.
-        save_to: an .npz file for features, labels, test_features and test_labels.
-        best: take the checkpoint with the best validation accuracy in place of the last one.
-
-    Raises:
-        FolderError, DataError: the run or the data cannot be read, the images do not fit the encoder, there are no labels for accuracies,
-            or `save_to` cannot be written.
-        OutOfMemory: the device has not enough memory.
-    """
-    config, state, images = load_run(run, dataset, data_dir, best=best)
-    if parts and not images.classes:
-        raise DataError(
-            f"{images.name} has no labels to measure an accuracy by; name images that have some with --dataset, or ask for features alone "
-            "with --features OUT.npz"
-        )
-    try:
-        with enough_memory(explain_evaluation):
-            arrays = encode(config, images, state)
-    except ValueError as error:
-        raise DataError(f"{images.name}: {error}") from None
-    if save_to is not None:
-        split: dict[str, Any] = {
-            "features": arrays[0],
-            "labels": images.train_labels,
-            "test_features": arrays[1],
-            "test_labels": images.test_labels,
-        }
-        with folders.replacing(Path(save_to)) as temporary, temporary.open("wb") as file:
-            np.savez(file, **split)
-    return evaluate.evaluate(*arrays, images, parts=parts) if parts else {}
-
-
-def load(run: str | Path, *, best: bool = False) -> tuple[Callable[..., Array], dict[str, Any]]:
-    """The frozen encoder of a run folder, of its last checkpoint or the one with the best validation accuracy.
-
-    Returns:
-        `(apply, variables)`: `apply(variables, images [N >= 0, H, W, C]) -> features [N, d]`, jitted, for images of whole numbers from 0 to
-        255, whatever their type (divide those of 16 bits by 65535), or floating point in [0, 1]; ValueError for images of another shape
-        than the encoder takes, TypeError for a list.
-
-    Raises:
-        FolderError: the folder holds no run, or a run without a checkpoint.
-    """
-    config, _, state = read_run(RunFolder(Path(run)), best=best)
-    return frozen_encoder(config.model), variables_of(state)
-
-
-def load_run(
-    run: str | Path, dataset: str | None = None, data_dir: str | None = None, *, best: bool = False
-) -> tuple[Config, TrainState, Dataset]:
-    """Settings and last or best state of a run folder, and its data set or the other one that is named.
-
-    Raises:
-        FolderError, DataError: the run or the data cannot be read, or its own data are not as they were.
-    """
-    folder = RunFolder(Path(run))
-    config, inputs, state = read_run(folder, best=best)
-    images = data.load(dataset or config.dataset, data_dir=data_dir or config.data_dir)
-    if dataset in (None, config.dataset):
-        check_data(images, inputs, folder)
-    return config, state, images
-
-
-def read_run(folder: RunFolder, *, best: bool = False) -> tuple[Config, Inputs, TrainState]:
-    """Settings of a run folder, what its network knows of the data, and its last or best state."""
-    config = folder.read_config()
-    if not folder.checkpoints.exists():
-        raise no_checkpoint(folder)
-    with Checkpoints(folder.checkpoints) as checkpoints:
-        step = checkpoints.best() if best else checkpoints.last()
-        if step is None:
-            raise no_checkpoint(folder)
-        inputs, _ = saved_inputs(checkpoints, step)
-        like = jax.eval_shape(partial(initial_state, config, inputs, config.build_optimizer(1)[1]))
-        return config, inputs, checkpoints.restore(step, like)
-
-
-def no_checkpoint(folder: RunFolder) -> FolderError:
-    """The one line for a run without a state to load."""
-    return FolderError(f"{folder.path} has no checkpoint yet; train it with sslx pretrain --resume --out {folder.path}")
-
-
-def features(run: str | Path, dataset: str, split: str, *, data_dir: str | None = None) -> np.ndarray:
-    """Features of the "train" or "test" images of a data set through the frozen encoder of a run, [N, d] float32."""
-    apply, variables = load(run)
-    images = {"train": "train_images", "test": "test_images"}
-    if split not in images:
-        raise ValueError(f"split must be 'train' or 'test', got {split!r}")
-    return evaluate.extract(apply, variables, getattr(data.load(dataset, data_dir=data_dir), images[split]))
 
 
 def provenance() -> dict[str, Any]:

@@ -12,7 +12,7 @@ import jax
 import pytest
 
 import sslx
-from sslx import cli, console, diagnosis, run, seeds
+from sslx import cli, console, diagnosis, frozen, run, seeds
 from sslx.train import Divergence
 
 pytestmark = pytest.mark.usefixtures("without_typing_hook")
@@ -145,7 +145,7 @@ def test_interruption_says_how_to_go_on_where_something_is_left_to_do(command, r
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    for place, name in ((run, "pretrain"), (seeds, "pretrain_seeds"), (run, "assess"), (diagnosis, "examine")):
+    for place, name in ((run, "pretrain"), (seeds, "pretrain_seeds"), (frozen, "assess"), (diagnosis, "examine")):
         monkeypatch.setattr(place, name, stop)
     assert cli.main(command.split()) == 130
     assert capsys.readouterr().err == f"sslx: interrupted{remedy}\n"

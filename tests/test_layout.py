@@ -18,7 +18,7 @@ FLOORS = {
     "train": 4,
     **dict.fromkeys(("checkpoint", "plotting", "report", "config", "folder"), 5),
     **dict.fromkeys(("assemble", "presets", "run", "diagnosis", "options", "console", "progress", "cli", "__main__", "__init__"), 6),
-    **dict.fromkeys(("baseline", "speed", "feed", "fit", "seeds", "memory", "comparison"), 6),
+    **dict.fromkeys(("baseline", "speed", "feed", "fit", "frozen", "seeds", "memory", "comparison"), 6),
 }
 MATHEMATICS = ("moments", "linalg", "entropy", "losses", "predictors", "dynamics", "information", "geometry")
 HEAVY = {"flax", "optax", "orbax", "matplotlib", "tensorflow", "tensorflow_datasets", "sklearn", "scipy", "tyro", "rich", "grain", "PIL"}

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from sslx import console, diagnosis, losses, memory, run, speed
+from sslx import console, diagnosis, frozen, losses, memory, run, speed
 from sslx.assemble import assemble
 from sslx.presets import preset
 
@@ -61,13 +61,13 @@ def test_a_batch_that_the_method_does_not_take_does_not_fit(monkeypatch):
     assert line.endswith("for batches of 64: --batch-size 16 fits")  # 32 are 4 on a device
 
 
-@pytest.mark.parametrize(("place", "command"), [(run, run.assess), (diagnosis, diagnosis.diagnose)])
+@pytest.mark.parametrize(("place", "command"), [(frozen, frozen.assess), (diagnosis, diagnosis.diagnose)])
 def test_a_run_that_the_device_cannot_evaluate(place, command, tmp_path, monkeypatch):
     run.folders.create(tmp_path / "run", SMALL)
-    monkeypatch.setattr(place, "load_run", lambda *_, **__: (None, None, run.data.load("digits")))
-    monkeypatch.setattr(place, "encode" if place is run else "features_of_state", exhausted)
+    monkeypatch.setattr(place, "load_run", lambda *_, **__: (None, None, frozen.data.load("digits")))
+    monkeypatch.setattr(place, "encode" if place is frozen else "features_of_state", exhausted)
     with pytest.raises(memory.OutOfMemory, match="not enough memory to evaluate the network; do it where there is more"):
-        command(tmp_path / "run", *[()] * (place is run))
+        command(tmp_path / "run", *[()] * (place is frozen))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import pytest
 
-from sslx import console, parallel, processes, run
+from sslx import console, frozen, parallel, processes, run
 from sslx.folder import SPEED, read_lines
 
 ROOT = Path(__file__).parent.parent
@@ -65,7 +65,7 @@ def test_two_processes_are_one_run(tmp_path, request):
     assert without_speed(metrics) == pytest.approx(without_speed(wanted), rel=1e-5)
     for record, want in zip(read_lines(ours.validation), read_lines(theirs.validation), strict=True):
         np.testing.assert_allclose(np.hstack(list(record.values())), np.hstack(list(want.values())), rtol=1e-5, atol=1e-9)
-    states = [jax.device_get(leaves(run.load_run(each.path)[1])) for each in (ours, theirs)]
+    states = [jax.device_get(leaves(frozen.load_run(each.path)[1])) for each in (ours, theirs)]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), *states)
     assert json.loads(ours.summary.read_text())["device"] == "2 x cpu"
 

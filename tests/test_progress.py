@@ -9,12 +9,12 @@ def test_a_run_begins_with_what_is_trained_and_where(capsys):
     start = {"run": "he[b]r[/x]e:x:", **what, "notes": ["a note"]}
     with Watcher() as watcher:
         watcher.watch("start", start)
-        watcher.watch("validation", {"step": 20, "rankme": 3.5, "turn": "seed 7, 1 of 2"})
+        watcher.watch("validation", {"step": 20, "rankme": 3.5, "seed": 7, "turn": "seed 7, 1 of 2"})
     assert capsys.readouterr().err.splitlines() == [
         "training byol with resnet18 on cifar10: 97 steps of 512 images on 8 devices, preset cifar10-byol",
         "a note",
         "run folder he[b]r[/x]e:x:",
-        "seed 7, 1 of 2: step 20/97, loss nan: RankMe 3.5",
+        "seed 7, 1 of 2: step 20/97: RankMe 3.5",
     ]
 
 
@@ -23,6 +23,7 @@ def test_a_line_says_which_seed_the_loss_and_how_long_it_takes_on(capsys, monkey
     with Watcher() as watcher:
         watcher.watch("start", start)
         watcher.watch("log", {"step": 20, "loss": 17.481, "seed": 4})
+        watcher.watch("log", {"step": 20, "loss": 16.0, "seed": 3})
         monkeypatch.setattr(type(watcher.bar.tasks[0]), "time_remaining", 75.4)
         watcher.watch("validation", {"step": 20, "validation_accuracy": 0.5, "seed": 4})
     assert capsys.readouterr().err.splitlines()[-1] == "seed 4: step 20/600, loss 17.48: kNN on validation images 50.0 %, 0:01:15 left"

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from cheap_view import brighten
-from sslx import augment, cli, data, evaluate, folder, parallel, run, seeds
+from sslx import augment, cli, data, evaluate, folder, frozen, parallel, run, seeds
 from sslx.config import ConfigError
 from sslx.evaluate import _few_label
 from sslx.methods import METHODS
@@ -81,12 +81,12 @@ def test_a_source_tree_that_is_not_installed_knows_its_version(monkeypatch):
 
 def test_one_compiled_program_serves_encoders_before_and_after_training(finished):
     out, _, _ = finished
-    _, state, _ = run.load_run(out)
-    apply, images = run.frozen_encoder("mlp"), np.zeros((3, 8, 8, 1), np.uint8)
-    apply(run.variables_of(state), images)
+    _, state, _ = frozen.load_run(out)
+    apply, images = frozen.frozen_encoder("mlp"), np.zeros((3, 8, 8, 1), np.uint8)
+    apply(frozen.variables_of(state), images)
     programs = apply._cache_size()  # pyright: ignore[reportFunctionMemberAccess]
-    assert run.frozen_encoder("mlp") is apply
-    apply(run.variables_of(parallel.lift("jit", 2).replicate(state)), images)
+    assert frozen.frozen_encoder("mlp") is apply
+    apply(frozen.variables_of(parallel.lift("jit", 2).replicate(state)), images)
     assert apply._cache_size() == programs  # pyright: ignore[reportFunctionMemberAccess]
 
 
@@ -110,15 +110,15 @@ def test_progress_is_told_in_order(finished):
 def test_the_frozen_encoder_gives_the_features_that_were_scored(finished):
     out, summary, _ = finished
     digits = data.load("digits")
-    train, test = run.features(out, "digits", "train"), run.features(out, "digits", "test")
+    train, test = frozen.features(out, "digits", "train"), frozen.features(out, "digits", "test")
     assert evaluate.evaluate(train, test, digits, parts=("knn",))["knn_accuracy"] == summary["knn_accuracy"]
-    apply, variables = run.load(out)
+    apply, variables = frozen.load(out)
     np.testing.assert_allclose(apply(variables, digits.test_images[:3]), test[:3], rtol=1e-4, atol=1e-5)
 
 
 def test_assess_repeats_the_scores_and_saves_features(finished, tmp_path):
     out, summary, _ = finished
-    assert run.assess(out, ("linear",), save_to=str(tmp_path / "f.npz")) == {"linear_accuracy": summary["linear_accuracy"]}
+    assert frozen.assess(out, ("linear",), save_to=str(tmp_path / "f.npz")) == {"linear_accuracy": summary["linear_accuracy"]}
     with np.load(tmp_path / "f.npz") as saved:
         assert saved["features"].shape[0] == len(saved["labels"]) == 500
         assert saved["test_features"].shape[0] == len(saved["test_labels"]) == 360
@@ -133,7 +133,7 @@ def test_a_resumed_run_is_the_same_run(finished, tmp_path, quick_scores):
         assert checkpoints.last() == 8
     run.pretrain(moved, out=tmp_path / "second", resume=True)
     assert folder.RunFolder(tmp_path / "second").read_config() == moved
-    states = [run.load_run(out)[1] for out in (finished[0], tmp_path / "second")]
+    states = [frozen.load_run(out)[1] for out in (finished[0], tmp_path / "second")]
     whole, resumed = (jax.tree.map(np.asarray, (s.params, s.batch_stats, s.opt_state, s.target, s.method_state)) for s in states)
     jax.tree.map(np.testing.assert_array_equal, whole, resumed)
     for name in ("metrics.jsonl", "validation.jsonl"):
@@ -166,16 +166,35 @@ def test_last_and_best_are_kept(finished):
         assert scores[checkpoints.best()] == max(scores.values())
 
 
+def test_all_checkpoints_are_kept_where_that_is_asked_for(tmp_path, quick_scores, capsys):
+    out = tmp_path / "all"
+    states = {}
+    run.pretrain(
+        dataclasses.replace(SMALL, keep_all=True),
+        out=out,
+        watch=lambda kind, record: states.update({record["step"]: record["state"]}) if kind == "checkpoint" else None,
+    )
+    with folder_checkpoints(out) as checkpoints:
+        assert checkpoints.steps() == sorted(states)[1:]
+        assert len(checkpoints.steps()) > 2
+    for step in sorted(states)[1:]:
+        jax.tree.map(np.testing.assert_array_equal, frozen.load(out, step=step)[1]["params"], states[step].params["encoder"])
+    assert cli.main(["evaluate", str(out), "--step", "7"]) == 2
+    assert "all has checkpoints of the steps 4, 8, 12, asked was 7; --keep-all keeps more" in capsys.readouterr().err
+    assert cli.main(["evaluate", str(out), "--step", "8", "--best"]) == 2
+    assert "give either the best checkpoint or a step, got both and step 8" in capsys.readouterr().err
+
+
 def test_last_and_best_are_loaded(finished, tmp_path):
     moved = tmp_path / "moved"
     shutil.copytree(finished[0], moved)
     with folder_checkpoints(moved) as checkpoints:
-        best, state = checkpoints.best(), run.load_run(moved, best=True)[1]
+        best, state = checkpoints.best(), frozen.load_run(moved, best=True)[1]
         worse = state.replace(params=jax.tree.map(jnp.zeros_like, state.params))
         checkpoints.save(16, worse, checkpoints.inputs(best), validation=-1.0)
     for which, wanted in ((False, worse), (True, state)):
-        jax.tree.map(np.testing.assert_array_equal, run.load(moved, best=which)[1]["params"], wanted.params["encoder"])
-    assert run.assess(moved, ("linear",)) != run.assess(moved, ("linear",), best=True)
+        jax.tree.map(np.testing.assert_array_equal, frozen.load(moved, best=which)[1]["params"], wanted.params["encoder"])
+    assert frozen.assess(moved, ("linear",)) != frozen.assess(moved, ("linear",), best=True)
 
 
 def test_a_folder_is_never_overwritten(finished):
@@ -225,4 +244,4 @@ def test_a_name_is_no_config(pretrain, without_typing_hook):
 
 def test_a_split_that_does_not_exist_is_named(finished):
     with pytest.raises(ValueError, match="split must be 'train' or 'test', got 'val'"):
-        run.features(finished[0], "digits", "val")
+        frozen.features(finished[0], "digits", "val")

@@ -14,8 +14,8 @@ import numpy as np
 from sslx import data, evaluate, methods, train
 from sslx.assemble import build_network, initial_state, inputs_of
 from sslx.augment import RECIPES
+from sslx.frozen import encode
 from sslx.presets import preset
-from sslx.run import encode
 
 Row = dict[str, Any]
 
