@@ -133,13 +133,13 @@ def one_plus_omega(x: Array, below: Array) -> Array:
 
 
 def _single_precision_seed(c: Array, below: Array, sign: Array) -> Array:
-    """v with  sign e^v + v = c  to single precision: one step of fifth order from a guess that is right to 0.1."""
+    """v with  sign e^v + v = c  to single precision: one step of fourth order from a guess that is right to 0.1."""
     q = jnp.minimum(jnp.sqrt(2 * jnp.maximum(jnp.where(below, -1 - c, 1.0), 0.0)), 2.4)
     v = jnp.where(below, jnp.where(q < 2.4, c + 1 - _near_branch(q, 5), c), _omega_guess(c))
     e = sign * jnp.exp(v)
     inverse = jnp.abs(1 / (1 + e))
     a, p = (c - v - e) * inverse, e * inverse / 2
-    return v + a * (1 + a * p * (-1 + a * ((2 * p - 1 / 3) + a * (p * (5 / 3 - 5 * p) - 1 / 12))))
+    return v + a * (1 + a * p * (-1 + a * (2 * p - 1 / 3)))
 
 
 def _omega_guess(c: Array) -> Array:

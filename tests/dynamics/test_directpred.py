@@ -82,6 +82,7 @@ def test_target_network():
     np.testing.assert_allclose(s * tau_dot, 0.4 * (1 - tau) * s - tau * w * velocity[1], rtol=1e-12)
     np.testing.assert_allclose(at_rest, 0, atol=1e-15)
     assert fixed.shape == (3, 3, 2)
+    np.testing.assert_allclose(dynamics.collapse_threshold(flow), 1 / (4 * 1.09))
 
 
 def test_eigenspaces_align_at_the_given_rate():
@@ -122,6 +123,24 @@ def test_balanced_flow_is_the_closed_form_on_the_parabola(weight_decay):
     np.testing.assert_allclose(path[:, 1], path[:, 0] ** 2 / 0.7, rtol=1e-8)
     assert bool(closed[3, 0] < 1e-9) is (weight_decay > 0)
     assert dynamics.collapse_threshold(balanced) == dynamics.collapse_threshold(pair)
+
+
+@pytest.mark.parametrize("tau", [1e-6, 0.9, 1e6])
+def test_number_of_fixed_points_at_the_threshold(tau):
+    """Three below it, 0 and the double root tau/(2 (1 + sigma^2)) on it, one above it, for targets of any size."""
+    threshold = dynamics.collapse_threshold(dynamics.directpred_balanced(tau=tau, noise=0.3))
+    flows = [dynamics.directpred_balanced(tau=tau, noise=0.3, weight_decay=x * threshold) for x in (1 - 1e-12, 1, 1 + 1e-12)]
+    below, on, above = (np.asarray(flow.fixed_points(np.ones(1)))[:, 0] for flow in flows)
+    assert (len(below), len(above)) == (3, 1)
+    np.testing.assert_allclose(on, [0, tau / 2.18], rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    "factory", [dynamics.directpred, dynamics.directpred_balanced, dynamics.directpred_ema, dynamics.euclidean_ema_target]
+)
+def test_by_default_every_weight_of_one_is_at_rest(factory):
+    """Without noise, decay or a target of another size."""
+    np.testing.assert_array_equal(factory().velocity(np.ones((3, 2))), 0)
 
 
 def test_training_both_layers_follows_the_closed_form_at_first_order():

@@ -78,6 +78,7 @@ def test_target_network():
     np.testing.assert_allclose(at_rest, 0, atol=1e-15)
     assert fixed.shape == (3, 2, 3)
     assert middle > 0 > end
+    np.testing.assert_allclose(dynamics.collapse_threshold(flow), 1 / (4 * 1.04))
 
 
 def test_inputs_that_are_not_isotropic_couple_the_modes():
@@ -180,9 +181,11 @@ def test_blow_up_happens_when_it_should():
         (lambda: dynamics.euclidean_ema_target(rate=np.ones(2)), "rate must be one number"),  # pyright: ignore
         (lambda: dynamics.escape_time(dynamics.cosine(), jnp.ones(2)), "flow has no closed time law"),
         (lambda: dynamics.collapse_threshold(dynamics.cosine()), "flow has no collapse threshold"),
+        (lambda: dynamics.collapse_boundary(dynamics.directpred(), jnp.ones((2, 1))), "flow has coupled modes"),
         (lambda: dynamics.cosine(nodes=1), "nodes must be an integer of at least 2, got 1"),
         (lambda: dynamics.cosine(nodes=40.5), "nodes must be an integer of at least 2, got 40.5"),  # pyright: ignore
         (lambda: dynamics.directpred(tau=0.0), "tau must be positive, got 0.0"),
+        (lambda: dynamics.alignment_rate(jnp.eye(2), jnp.eye(2), predictor_lr=0.0), "predictor_lr must be positive, got 0.0"),
         (
             lambda: dynamics.integrate(dynamics.euclidean(), np.asarray([1.0, -0.5]), jnp.ones(2)),
             "t must be >= 0, got -0.5; for times before",

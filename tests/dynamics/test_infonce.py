@@ -112,6 +112,15 @@ def test_two_layer_solution_in_high_precision_and_its_blow_up():
     assert np.isposinf(np.asarray(solution(end + 1e-9, state))[:, 0]).all()
 
 
+@pytest.mark.parametrize("rate", [0.5, -0.5])
+def test_two_layers_that_are_nearly_balanced(rate):
+    """s1^2 = s0^2/(1 - 2 x t s'^2 (e^y - 1)/y) for y = 2 x t (s0^2 - s'^2), however small."""
+    for small in np.sqrt([1 - 1e-4, 1 - 9e-5, 1 - 1e-9]):
+        y = 2 * rate * 0.5 * (1 - small) * (1 + small)
+        lam = dynamics.infonce_two_layer(np.asarray([rate])).solution(0.5, np.asarray([[1.0], [small]]))
+        np.testing.assert_allclose(lam[0], 1 / np.sqrt(1 - 2 * rate * 0.5 * small**2 * np.expm1(y) / y), rtol=1e-15)
+
+
 def test_long_times():
     """Directions where the augmentation is stronger vanish, or come to rest on the hyperbola; without a NaN at 1e9 and infinity."""
     t = np.asarray([1e9, np.inf])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from sslx.dynamics import lambertw
+from sslx.dynamics._lambert import one_plus_omega
 
 BRANCH_POINT = -float(mpmath.exp(-1))
 ABOVE = np.array([BRANCH_POINT + gap for gap in (1e-14, 1e-9, 1e-6, 1e-3, 0.05, 0.13, 0.15, 0.17, 0.3, 0.36787)])
@@ -51,6 +52,17 @@ def test_float32():
     w = lambertw(np.float32([0.5, 1e8, -0.3]))
     assert w.dtype == jnp.float32
     np.testing.assert_allclose(w, exact(np.float32([0.5, 1e8, -0.3]), 0), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("below", "reach", "tolerance"), [(False, [-30, -1, 0.99, 1.01, 2.5, 5.99, 6.01, 30, 1e6], 1e-15), (True, [0.004, 0.1, 3, 700], 1e-14)]
+)
+def test_omega_to_rounding(below, reach, tolerance):
+    """1 + W_0(e^c), on either side of where its guess changes form, c = 1 and c = 6, and 1 + W_0(-e^c)."""
+    x = np.asarray(reach, float)
+    with mpmath.workdps(40):
+        wanted = [float(1 + mpmath.lambertw(-mpmath.exp(-1 - c) if below else mpmath.exp(c)).real) for c in map(mpmath.mpf, x)]
+    np.testing.assert_allclose(jax.jit(one_plus_omega)(x, np.full(len(x), below)), wanted, rtol=tolerance)
 
 
 def test_other_branches_are_refused(without_typing_hook):
