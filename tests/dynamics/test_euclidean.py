@@ -198,8 +198,12 @@ def test_bad_input_is_told_apart(call, message, without_typing_hook):
         call()
 
 
-def test_derivative_in_a_start_where_the_velocity_has_no_curvature():
-    """An inflection of v is no fixed point: the derivative is v(lam)/v(lam0) there too."""
-    flow, start = dynamics.euclidean(weight_decay=0.12), np.asarray([1 / 3])
-    lam, slope = jax.jvp(partial(flow.solution, 5.0), (start,), (np.ones(1),))
+@pytest.mark.parametrize(
+    ("flow", "start", "time"),
+    [(dynamics.euclidean(weight_decay=0.12), 1 / 3, 5.0), (dynamics.euclidean_normalised(alpha=5e-10, noise=(1.0, 0.0)), 1e-8, 18e9)],
+)
+def test_derivative_in_a_start_is_the_ratio_of_the_velocities(flow, start, time):
+    """From an inflection of v, which is no fixed point, and from next to one at a rate that is small."""
+    start = np.asarray([start])
+    lam, slope = jax.jvp(partial(flow.solution, time), (start,), (np.ones(1),))
     np.testing.assert_allclose(slope, flow.velocity(lam) / flow.velocity(start), rtol=1e-12)

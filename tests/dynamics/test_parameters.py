@@ -113,20 +113,27 @@ def test_derivative_of_a_mode_that_rests_on_a_fixed_point():
     np.testing.assert_allclose(late, [0.0, *[-1 / (2 * fixed[2] - 1)] * 2], rtol=1e-9, atol=1e-300)
 
 
+SPEEDS = pytest.mark.parametrize("speed", [1e-9, 1.0, 1e9])
+
+
 @jax.jit
-@partial(jax.vmap, in_axes=(0, 0, None))
-def first_and_second(eta, lam0, t):
-    """Derivatives by the weight decay and the start, [2] and [2, 2]."""
+@partial(jax.vmap, in_axes=(0, 0, None, None))
+def first_and_second(eta, lam0, t, speed=1.0):
+    """Derivatives by the weight decay and the start, [2] and [2, 2], of the state at t of a clock that runs at this speed."""
+
+    def state(eta, lam0):
+        return dynamics.euclidean(alpha=speed / 2, weight_decay=eta).solution(t / speed, lam0[None])[0]
 
     def gradient(*at):
-        found = jnp.stack(jax.grad(lambda eta, lam0: dynamics.euclidean(weight_decay=eta).solution(t, lam0[None])[0], (0, 1))(*at))
+        found = jnp.stack(jax.grad(state, (0, 1))(*at))
         return found, found
 
     second, first = jax.jacfwd(gradient, (0, 1), has_aux=True)(eta, lam0)
     return first, jnp.stack(second, axis=-1)
 
 
-def test_second_derivatives_on_a_fixed_point():
+@SPEEDS
+def test_second_derivatives_on_a_fixed_point(speed):
     """From the variational equations there, where the velocity has slope a: of dv/d eta = -x, d^2 v/dx^2 = 2 - 6 x."""
     eta, t = 0.1, 3.0
     x = np.asarray(dynamics.euclidean(weight_decay=eta).fixed_points(jnp.ones(1)))[:, 0]
@@ -134,23 +141,25 @@ def test_second_derivatives_on_a_fixed_point():
     growth, span = np.exp(a * t), np.expm1(a * t) / a
     twice = growth * (bend * -x * (span - t) / a - t)
     of_decay = bend * x**2 * ((growth**2 - growth) / a - 2 * t * growth + span) / a**2 + 2 * x * (t * growth - span) / a
-    first, second = first_and_second(np.full(3, eta), x, t)
+    first, second = first_and_second(np.full(3, eta), x, t, speed)
     np.testing.assert_allclose(first, np.stack([-x * span, growth], axis=-1), rtol=1e-10, atol=1e-14)
     wanted = np.asarray([[of_decay, twice], [twice, growth * bend * span]])
     np.testing.assert_allclose(second, np.moveaxis(wanted, -1, 0), rtol=1e-10, atol=1e-14)
 
 
-def test_derivatives_next_to_a_double_root():
+@SPEEDS
+def test_derivatives_next_to_a_double_root(speed):
     """Where -x (x - 1/2)^2 - x (eta - 1/4) hardly moves a mode: from the variational equations at x = 1/2."""
     t, mixed = 5.0, 5.0**2 / 4 - 5.0
-    first, second = first_and_second(np.full(3, 0.25), 0.5 + np.asarray([0.0, 1e-15, -1e-9]), t)
+    first, second = first_and_second(np.full(3, 0.25), 0.5 + np.asarray([0.0, 1e-15, -1e-9]), t, speed)
     np.testing.assert_allclose(first, [[-t / 2, 1.0]] * 3, rtol=1e-7)
     np.testing.assert_allclose(second, [[[t**2 / 2 - t**3 / 12, mixed], [mixed, -t]]] * 3, rtol=1e-7)
 
 
+@pytest.mark.parametrize("decay", [0.25, 1.5])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_second_derivatives_next_to_a_fixed_point(dtype):
-    """Of a logistic, where its mode is dead or hardly alive, and next to its capacity by about half the digits."""
+def test_second_derivatives_next_to_a_fixed_point(dtype, decay):
+    """Of a logistic that grows or collapses, where its mode is dead or hardly alive, and next to a capacity by about half the digits."""
 
     def closed_form(eta, lam0):
         return lam0 / (jnp.exp((eta - 1) * 3.0) - jnp.expm1((eta - 1) * 3.0) * lam0 / (1 - eta))
@@ -162,7 +171,7 @@ def test_second_derivatives_next_to_a_fixed_point(dtype):
     starts = np.asarray([0.0, 1e-30, 1e-10, 1e-3, 0.25, 0.75 * (1 - half / 10), 0.75 * (1 - 3 * half), 0.75])
     found, wanted = (
         jax.jit(jax.vmap(jax.hessian(f, (0, 1)), (None, 0)))(*map(jnp.asarray, xs))
-        for f, xs in ((state, (dtype(0.25), starts.astype(dtype))), (closed_form, (0.25, starts)))
+        for f, xs in ((state, (dtype(decay), starts.astype(dtype))), (closed_form, (decay, starts)))
     )
     np.testing.assert_allclose(found, wanted, rtol=10 * half, atol=1e-12)
 
