@@ -51,7 +51,7 @@ def is_singular(cov: Float[AnyArray, "*shape"]) -> Bool[Array, ""]:
     """
     if cov.ndim < 2:
         return jnp.any(cov <= 0)
-    cov = lax.stop_gradient((cov + cov.T) / 2)
+    cov = lax.stop_gradient(cov)
     pivots = jnp.diagonal(jnp.linalg.cholesky(cov)) ** 2
     floor = 4 * cov.shape[0] * jnp.finfo(cov.dtype).eps * jnp.diagonal(cov)
     return jnp.all(jnp.isfinite(cov)) & ~jnp.all(pivots > floor)

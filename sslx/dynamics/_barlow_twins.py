@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from sslx.checks import check_floating, check_integer, check_square
 from sslx.dynamics._flow import EigenFlow, bounded, floating, unless_unknown
-from sslx.linalg import product, symmetrise
+from sslx.linalg import product
 
 
 def barlow_twins(gamma: ArrayLike) -> EigenFlow:
@@ -108,7 +108,7 @@ def barlow_twins_init(w0: Float[Array, "d N"], gamma_matrix: Float[Array, "N N"]
     if w0.ndim != 2 or w0.shape[0] > w0.shape[1]:
         raise ValueError(f"w0 must have shape [d, N] with d <= N, got {w0.shape}; W maps N inputs to d modes")
     check_square("gamma_matrix", gamma_matrix, w0.shape[1])
-    _, vectors = jnp.linalg.eigh(symmetrise(gamma_matrix))
+    _, vectors = jnp.linalg.eigh(gamma_matrix)
     v = vectors[:, ::-1][:, : w0.shape[0]]
     q, r = jnp.linalg.qr(product(w0, v))
     sign = jnp.where(jnp.diagonal(r) < 0, -1.0, 1.0)
@@ -141,11 +141,11 @@ def barlow_twins_kernel(kernel: Float[Array, "P P"], modes: int) -> tuple[Array,
     points = kernel.shape[0]
     if points % 2 or modes > points:
         raise ValueError(f"kernel must be [2n, 2n] with 2n >= modes, got {kernel.shape} and modes={modes}; give both views of each input")
-    values, vectors = jnp.linalg.eigh(symmetrise(kernel))
+    values, vectors = jnp.linalg.eigh(kernel)
     kept = values > points * jnp.finfo(values.dtype).eps * values[-1]
     scale = jnp.sqrt(jnp.where(kept, values, 1.0))
     root = product(vectors * jnp.where(kept, scale, 0.0), vectors.T)
-    gamma, b = jnp.linalg.eigh(symmetrise(product(root, jnp.roll(root, points // 2, axis=0))) / points)
+    gamma, b = jnp.linalg.eigh(product(root, jnp.roll(root, points // 2, axis=0)) / points)
     top = b[:, ::-1][:, :modes]
     components = product(product(top.T, vectors) * jnp.where(kept, 1 / scale, 0.0), vectors.T)
     return gamma[::-1][:modes], components

@@ -133,7 +133,7 @@ def infonce_weights(t: ArrayLike, w0: Float[Array, "M N"], matrix: Float[Array, 
     check_matrix("w0", w0)
     check_square("matrix", matrix, w0.shape[1])
     t, w0 = floating(t, w0)
-    rates, vectors = jnp.linalg.eigh(symmetrise(matrix))
+    rates, vectors = jnp.linalg.eigh(matrix)
     return _rotated_growth(product(w0, vectors), rates * bounded(t)[..., None, None], vectors)
 
 

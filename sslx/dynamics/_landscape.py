@@ -7,7 +7,7 @@ from jax import Array
 from jaxtyping import Float
 
 from sslx.checks import check_integer, check_matrix, check_square
-from sslx.linalg import product, symmetrise
+from sslx.linalg import product
 
 
 class QuarticOptimum(NamedTuple):
@@ -43,9 +43,9 @@ def quartic_optimum(b: Float[Array, "N N"], s: Float[Array, "N N"], width: int) 
     check_square("b", b)
     check_square("s", s, b.shape[0])
     check_integer("width", width)
-    values, vectors = jnp.linalg.eigh(symmetrise(s))
+    values, vectors = jnp.linalg.eigh(s)
     whiten = product(vectors / jnp.sqrt(values), vectors.T)
-    strengths, directions = (a[..., ::-1] for a in jnp.linalg.eigh(symmetrise(product(whiten, b, whiten))))
+    strengths, directions = (a[..., ::-1] for a in jnp.linalg.eigh(product(whiten, b, whiten)))
     learned = jnp.where(jnp.arange(len(strengths)) < width, jnp.maximum(strengths, 0.0), 0.0)
     root = product(whiten, directions) * jnp.sqrt(learned / 2)
     return QuarticOptimum(product(root, root.T), -jnp.sum(learned**2) / 4, strengths)
@@ -90,6 +90,6 @@ def laplacian_optimum(
     basis = jnp.eye(n, dtype=laplacian.dtype) if inputs is None else jnp.linalg.qr(inputs - inputs.mean(0))[0]
     trace = jnp.trace(laplacian)
     beyond = jnp.where(trace > 0, 2 * trace, 1.0)  # carries the constant vector past every other eigenvalue
-    values, vectors = jnp.linalg.eigh(symmetrise(product(basis.T, laplacian + beyond / n, basis)))
+    values, vectors = jnp.linalg.eigh(product(basis.T, laplacian + beyond / n, basis))
     size = jnp.sqrt(n * jnp.maximum(1 - gamma * values[:width], 0.0))
     return product(basis, vectors[:, :width]) * size

@@ -12,7 +12,7 @@ from jaxtyping import Float, PRNGKeyArray
 
 from sslx.checks import check_floating, check_integer
 from sslx.dynamics._parameters import Noise, deviations
-from sslx.linalg import product, symmetrise
+from sslx.linalg import product
 from sslx.typing import Number
 
 Loss = Callable[[Array, Array, Array], Array]
@@ -20,7 +20,7 @@ Loss = Callable[[Array, Array, Array], Array]
 
 def eigenvalues(w: Float[Array, "M N"]) -> Float[Array, " M"]:
     """Those of F = W W^T, ascending."""
-    return jnp.linalg.eigvalsh(symmetrise(product(w, w.T)))
+    return jnp.linalg.eigvalsh(product(w, w.T))
 
 
 def simulate(

@@ -176,7 +176,7 @@ def data_metric_spectra(z_a: Embedding, z_b: Embedding, *, axis_name: AxisName =
     r_a, r_b = second_moment(a, axis_name=axis_name), second_moment(b, axis_name=axis_name)
     whiten, empty = _whitening((r_a + r_b) / 2)
     noise = second_moment(a - b, axis_name=axis_name) / 2
-    one_minus_rho = jnp.linalg.eigvalsh(symmetrise(product(whiten.T, noise, whiten)) + jnp.diag(empty))
+    one_minus_rho = jnp.linalg.eigvalsh(product(whiten.T, noise, whiten) + jnp.diag(empty))
     one_minus_rho = jnp.maximum(one_minus_rho, 0)
     whitened_c = product(_whitening(r_a)[0].T, second_moment(a, b, axis_name=axis_name), _whitening(r_b)[0])
     rho = jnp.minimum(jnp.linalg.svd(whitened_c, compute_uv=False), 1)

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 from sslx.checks import check_count, check_matrix
 from sslx.geometry._effective_dimension import effective_dimension
 from sslx.geometry._unit import centre_varying, in_own_unit, standardise
-from sslx.linalg import symmetrise
 from sslx.moments import global_count, second_moment
 from sslx.typing import AxisName, Embedding, Matrix, Scalar
 
@@ -56,6 +55,6 @@ def efficiencies(z: Embedding, *, threshold: float = 1e-3, axis_name: AxisName =
 
 
 def _by_functional(matrix: Matrix, threshold: float) -> Efficiencies:
-    l = jnp.linalg.eigvalsh(symmetrise(matrix))
+    l = jnp.linalg.eigvalsh(matrix)
     kinds = Efficiencies._fields
     return Efficiencies(*(effective_dimension(l, kind=kind, threshold=threshold) / l.shape[0] for kind in kinds))

@@ -39,7 +39,7 @@ class Mixture(NamedTuple):
 
 def gaussian(mean: Float[Array, " K"], cov: Float[Array, "*shape"]) -> Gaussian:
     """One Gaussian with its factor; a covariance that is not positive definite gives a factor with nan."""
-    mean, cov = at_least_float32(mean), at_least_float32(cov)
+    mean = at_least_float32(mean)
     if cov.ndim == 2:
         cov = (cov + cov.T) / 2
         factor = jnp.linalg.cholesky(cov)

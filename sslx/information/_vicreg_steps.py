@@ -55,7 +55,7 @@ def vicreg_decomposition(z: Embedding, *, eps: float | Scalar = 1e-4) -> VICRegS
     """
     check_matrix("z", z, min_rows=2)
     check_range("eps", eps)
-    s_matrix = jnp.asarray(covariance(z))
+    s_matrix = covariance(z)
     s_matrix = s_matrix + eps * jnp.eye(len(s_matrix), dtype=s_matrix.dtype)
     s = jnp.sqrt(jnp.diagonal(s_matrix))
     correlation = s_matrix / (s[:, None] * s)

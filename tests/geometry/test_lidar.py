@@ -1,3 +1,5 @@
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -79,5 +81,6 @@ def test_bad_input(without_typing_hook):
             geometry.lidar_from_moments(*[geometry.update_moments(geometry.init_host_moments(4), np.ones((3, 4)))] * 2, **{option: -1})
     with pytest.raises(ValueError, match=r"z must have shape \[images >= 2, views >= 2, d\], got \(6, 4\)"):
         geometry.lidar(jnp.ones((6, 4)))
-    with pytest.raises(ValueError, match=r"z must have shape \[images >= 2, views >= 2, d\], got \(6, 4, 0\)"):
-        geometry.lidar(jnp.ones((6, 4, 0)))
+    for few in ((1, 4, 3), (6, 1, 3), (6, 4, 0)):
+        with pytest.raises(ValueError, match=re.escape(f"z must have shape [images >= 2, views >= 2, d], got {few}")):
+            geometry.lidar(jnp.ones(few))

@@ -232,6 +232,13 @@ def test_a_component_of_weight_zero_is_not_there():
     np.testing.assert_allclose(terms.gaussian, reference.gaussian_entropy(reference.moment_matched(means, covs, weights)), rtol=1e-12)
 
 
+def test_the_best_bounds_alone():
+    means, covs, weights = random_mixture(18)
+    terms = entropy(means, covs, weights)
+    found = mixture_entropy_bounds(jnp.asarray(means), covs, weights=jnp.asarray(weights), chunk=2)
+    np.testing.assert_allclose(found, (terms.lower, terms.upper), rtol=1e-12)
+
+
 def test_nan_input_gives_nan_and_so_do_weights_that_are_none():
     means, covs, weights = random_mixture(17)
     for unusable in (np.nan * weights, 0 * weights, weights - [1, 0, 0, 0, 0, 0]):

@@ -72,6 +72,14 @@ def test_bracket_is_the_entropy_bounds_and_the_invariance_term():
     np.testing.assert_allclose(terms.upper, min(kl, gaussian) + invariance, rtol=1e-12)
 
 
+def test_by_default_every_variance_is_one():
+    """Of equal means E||z - z'||^2 is then 2 K, and the entropies are those of unit components."""
+    z = jnp.asarray(random_views(3)[0])
+    terms = bound_of(z, z)
+    np.testing.assert_allclose(terms.invariance, -1.5 * (LOG_TWO_PI + 2), rtol=1e-12)
+    np.testing.assert_allclose(terms, bound_of(z, z, 1.0, 1.0, likelihood_variance=1.0), rtol=1e-12)
+
+
 def test_no_likelihood_variance_means_the_best_one():
     views = random_views(4)
     best = float(best_bound_of(*views).invariance)
