@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sslx.augment import digits_view, make_views
-from sslx.augment._digits import affine_matrices, smooth_field
+from sslx.augment._digits import affine_matrices, smooth_field, spread
 
 OFF = {"rotation": 0.0, "log_scale": 0.0, "shear": 0.0, "shift": 0.0, "elastic": 0.0, "gain": 0.0, "gamma": 0.0, "noise": 0.0}
 view = jax.jit(digits_view)
@@ -77,6 +77,11 @@ def test_gain_and_gamma_are_log_uniform_and_noise_is_normal():
         np.testing.assert_allclose([drawn.mean(), drawn.std()], [0, size / np.sqrt(3)], atol=0.05 * size)
     np.testing.assert_allclose([black.mean(), black.std()], [0, 1e-4], atol=5e-6)
     assert np.abs(np.corrcoef(gain, gamma)[0, 1]) < 0.06
+
+
+def test_the_elastic_field_falls_off_as_a_gaussian_of_the_distance_to_a_knot():
+    weights = np.exp(-0.5 * np.subtract.outer([0, 0.75, 1.5, 2.25, 3], np.arange(4)) ** 2)
+    np.testing.assert_allclose(spread(4, 5), weights / np.linalg.norm(weights, axis=1, keepdims=True), rtol=1e-6)
 
 
 def test_the_elastic_field_is_smooth_and_has_unit_variance_everywhere():

@@ -7,12 +7,14 @@ import pytest
 from sslx import augment, dynamics, entropy, geometry, information, losses, predictors
 
 KEY, SQUARE, WIDE, TALL = jax.random.key(0), jnp.eye(4), jnp.ones((3, 4)), jnp.ones((6, 4))
+IMAGES = jnp.ones((2, 4, 4, 3))
 CALLS = {
+    "affine": lambda: augment.affine(IMAGES, jnp.ones((2, 2, 2)), jnp.zeros((2, 2))),
     "alignment_rate": lambda: dynamics.alignment_rate(SQUARE, SQUARE),
     "barlow_twins_init": lambda: dynamics.barlow_twins_init(WIDE, SQUARE),
     "barlow_twins_kernel": lambda: dynamics.barlow_twins_kernel(SQUARE, 2),
     "canonical spectra": lambda: geometry.data_metric_spectra(TALL, TALL),
-    "contrast": lambda: augment.contrast(jnp.ones((2, 4, 4, 3)), jnp.ones(2)),
+    "contrast": lambda: augment.contrast(IMAGES, jnp.ones(2)),
     "cosine": lambda: dynamics.cosine(nodes=4).velocity(jnp.ones(3)),
     "cosine_no_predictor": lambda: dynamics.cosine_no_predictor(noise=(0.1, 0.1), nodes=4).velocity(jnp.ones(3)),
     "directpred": lambda: predictors.directpred(SQUARE),
@@ -36,6 +38,7 @@ CALLS = {
     "projection_residual": lambda: information.projection_residual(TALL, TALL),
     "quartic_optimum": lambda: dynamics.quartic_optimum(SQUARE, SQUARE, 2),
     "rademacher_draws": lambda: information.rademacher_draws(KEY, WIDE, draws=2),
+    "resized_crop": lambda: augment.resized_crop(IMAGES, jnp.full((2, 4), 2.0), (3, 3)),
     "sigreg": lambda: losses.sigreg(TALL, WIDE),
     "simulate": lambda: dynamics.simulate(KEY, WIDE, lambda a, b, p: jnp.sum(a * b), predictor=jnp.cos, learning_rate=0.1, steps=1),
     "spectral_contrastive": lambda: losses.spectral_contrastive(TALL, TALL),

@@ -126,7 +126,8 @@ def test_embedding_scores_are_those_of_all_rows_and_a_constant_feature_has_zeros
     assert scores["rankme"] == pytest.approx(float(geometry.rankme(jnp.asarray(x))), rel=1e-6)
     assert scores["efficiency"] == pytest.approx(float(geometry.efficiency(jnp.asarray(np.corrcoef(x.T)))), rel=1e-6)
     constant = np.hstack([x, np.full((len(x), 1), 0.1)]).astype(np.float32)
-    assert embedding_scores(constant)["efficiency"] == pytest.approx(scores["efficiency"] * 6 / 7, rel=1e-5)
+    for z in (constant, -constant):
+        assert embedding_scores(z)["efficiency"] == pytest.approx(scores["efficiency"] * 6 / 7, rel=1e-5)
     assert monitor(constant, constant, np.zeros(len(x), int), 20)["efficiency"] == pytest.approx(scores["efficiency"] * 6 / 7, rel=1e-5)
     assert embedding_scores(constant[:, -1:])["efficiency"] == 0
 

@@ -34,7 +34,7 @@ def _direct(z):
 def test_host_moments_give_the_metrics_of_all_features(n, decay):
     """One pass over uneven batches equals the SVD of everything, also with singular values 1e-4 apart and with fewer rows than columns."""
     z = _features(n, 24, decay)
-    metrics, clustering = geometry.stream_metrics(np.split(z, [7, 8, n // 2]))
+    metrics, clustering = geometry.stream_metrics(np.split(z, [1, 7, 8, n // 2]))
     for name, value in _direct(z).items():
         np.testing.assert_allclose(getattr(metrics, name), value, rtol=1e-5, err_msg=name)
     np.testing.assert_allclose(clustering, self_cluster(np.float64(z)), rtol=1e-9)
@@ -113,6 +113,12 @@ def test_collapsed_moments():
     assert metrics.participation_ratio == metrics.nesum == 0
     assert metrics.condition_number == np.inf
     np.testing.assert_allclose(clustering, 1, rtol=1e-9)
+
+
+def test_one_row_has_one_dimension():
+    moments = geometry.update_moments(geometry.init_host_moments(6), _features(1, 6, 0.5))
+    np.testing.assert_allclose(geometry.rankme_from_moments(moments), 1, rtol=1e-5)
+    np.testing.assert_allclose(geometry.lidar_from_moments(moments, moments), 1, rtol=1e-5)
 
 
 def test_nan_stays_nan():
