@@ -84,6 +84,15 @@ def test_augmentation_fisher_is_nan_exactly_where_it_is_singular():
     assert np.linalg.eigvalsh(fisher(z, z + noise * np.geomspace(1e-3, 1, 8, dtype=np.float32)))[0] > 0
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 1e-4), (np.float64, 1e-11)])
+def test_redundant_features_add_no_information(dtype, tolerance):
+    """All but two eigenvalues of 24 features that are copies of two, in other units, are 0, and those two as before."""
+    pair, units = [z.astype(dtype) for z in _pair(d=2)], np.random.default_rng(1).normal(size=24).astype(dtype)
+    both = (jax.jit(geometry.data_metric_spectra)(*views) for views in (pair, [np.tile(z, 12) * units for z in pair]))
+    for plain, redundant in zip(*both, strict=True):
+        np.testing.assert_allclose(np.sort(redundant), np.r_[np.zeros(22), np.sort(plain)], rtol=tolerance, atol=tolerance)
+
+
 def test_nan_stays_nan():
     """One NaN in a view reaches every result."""
     z_a, z_b = _pair()
