@@ -74,6 +74,19 @@ def test_full_recurrence_is_exact():
     np.testing.assert_allclose(found.top, _truth(g)[4], rtol=1e-9)
 
 
+def test_errors_are_the_residuals_of_the_ritz_vectors():
+    """In the span of v, G v and G^2 v, of the probe v for which they are least."""
+    g, key = np.asarray(_matrix(1.0, n=8)), jax.random.key(0)
+    found = jax.jit(lambda: geometry.lanczos_spectrum(lambda v: g @ v, key, jnp.zeros(8), steps=3, probes=4, top=2))()
+    pairs = []
+    for v in np.asarray(jax.random.rademacher(key, (4, 8), g.dtype)):
+        q = np.linalg.qr(np.stack([v, g @ v, g @ g @ v], axis=1))[0]
+        values, vectors = np.linalg.eigh(q.T @ g @ q)
+        residuals = np.linalg.norm(g @ q @ vectors - q @ vectors * values, axis=0)
+        pairs.append((values[:0:-1], residuals[:0:-1]))
+    np.testing.assert_allclose((found.top, found.top_error), min(pairs, key=lambda pair: pair[1].sum()), rtol=1e-9)
+
+
 def test_degenerate_and_zero_operators():
     """The identity breaks the recurrence down after one step, where it is exact; zero has dimension zero. Neither has a second value."""
     key = jax.random.key(0)
