@@ -269,22 +269,6 @@ def test_an_unknown_start_has_unknown_states_and_times(name):
     assert np.isnan(flow.arrival(np.nan, start)).all()
 
 
-@pytest.mark.parametrize("name", [name for name, (flow, *_) in reference.SOLVED.items() if flow.arrival is not None])
-def test_a_mode_arrives_where_the_solution_is_at_that_time(name):
-    """At once where it is, after t at lam(t), and never at a level behind it."""
-    flow, start = reference.SOLVED[name][0], reference.START[1:]
-
-    @jax.jit
-    def compute(start):
-        ahead, behind = (flow.solution(t, start) for t in (0.2, -0.1))
-        return flow.arrival(start, start), flow.arrival(ahead, start), flow.arrival(behind, start)
-
-    at_once, later, never = compute(start)
-    np.testing.assert_array_equal(at_once, 0)
-    np.testing.assert_allclose(later, 0.2, rtol=1e-10)
-    np.testing.assert_array_equal(never, np.inf)
-
-
 def test_times_of_any_shape_and_batched_starts():
     flow, start = SOLVED["euclidean decay"]
     solution = jax.jit(flow.solution)

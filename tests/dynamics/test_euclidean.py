@@ -123,6 +123,22 @@ def test_escape_times_are_those_of_the_early_laws():
     assert np.isinf(jax.jit(partial(dynamics.escape_time, falling))(np.asarray([0.05]))).all()
 
 
+@pytest.mark.parametrize("name", [name for name, (flow, *_) in reference.SOLVED.items() if flow.arrival is not None])
+def test_a_mode_arrives_where_the_solution_is_at_that_time(name):
+    """At once where it is, after t at lam(t), and never at a level behind it."""
+    flow, start = reference.SOLVED[name][0], reference.START[1:]
+
+    @jax.jit
+    def compute(start):
+        ahead, behind = (flow.solution(t, start) for t in (0.2, -0.1))
+        return flow.arrival(start, start), flow.arrival(ahead, start), flow.arrival(behind, start)
+
+    at_once, later, never = compute(start)
+    np.testing.assert_array_equal(at_once, 0)
+    np.testing.assert_allclose(later, 0.2, rtol=1e-10)
+    np.testing.assert_array_equal(never, np.inf)
+
+
 def test_derivatives_at_the_end_of_time():
     """At a fixed point whose rate is 0 the solution is the start, for ever."""
     flows = dynamics.euclidean(), dynamics.euclidean_no_stop_gradient(), dynamics.euclidean_no_predictor()
