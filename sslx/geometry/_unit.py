@@ -33,7 +33,6 @@ def unit_rows(z: Embedding) -> Array:
 
 def centre_varying(z: Embedding, *, axis_name: AxisName = None) -> Array:
     """Mean 0; a feature whose spread is rounding of its mean becomes 0."""
-    z = at_least_float32(z)
     rounding = 32 * jnp.finfo(z.dtype).eps * mean(z, axis_name=axis_name)
     return jnp.where(variance(z, axis_name=axis_name) <= rounding**2, 0, centre(z, axis_name=axis_name))  # NaN stays
 

@@ -64,6 +64,13 @@ def test_the_dtype_of_the_images_is_kept(dtype):
     np.testing.assert_allclose(np.float64(out), affine(images, matrices, shifts), atol=0.02)
 
 
+def test_maps_in_half_precision_lead_to_exact_pixels():
+    """A bfloat16 between 16 and 32 knows eighths of a pixel."""
+    images, *maps = random_case(40, 40)
+    half = [x.astype(jnp.bfloat16) for x in maps]
+    np.testing.assert_allclose(affine(images, *half), affine(images, *map(np.float32, half)), atol=1e-12)
+
+
 def test_samples_far_outside_are_zero():
     far = np.array([[[1e6, 2.0], [-1e6, 2.0], [2.0, 40.0], [2.0, -9.0], [-1.0, 2.0]]])
     np.testing.assert_array_equal(warp(np.ones((1, 5, 5, 1)), far), 0)
