@@ -102,13 +102,15 @@ def test_nan_stays_nan():
 
 
 def test_self_cluster_limits_and_definition():
-    """1 for one point, 0 for the uniform sphere (the squared norm: the norm itself would give neither)."""
+    """1 for one point, 0 for the uniform sphere (the squared norm: the norm itself would give neither), -1/(N - 1) evenly on a circle."""
     z = _sphere(40, 6)
     gram = z @ z.T
     expected = (6 * np.sum(gram**2) - 40 * (6 + 40 - 1)) / (5 * 39 * 40)
     np.testing.assert_allclose(self_cluster(5 * z), expected, rtol=1e-10)
     np.testing.assert_allclose(self_cluster(np.ones((40, 6))), 1, rtol=1e-12)
     np.testing.assert_allclose(self_cluster(_sphere(20000, 8)), 0, atol=3e-4)
+    angle = 2 * np.pi * np.arange(5) / 5
+    np.testing.assert_allclose(self_cluster(np.stack([np.cos(angle), np.sin(angle)], axis=1)), -1 / 4, rtol=1e-12)
 
 
 def test_split_batch():
