@@ -121,7 +121,7 @@ def moment_metrics(moments: Moments) -> SpectralMetrics:
     if d < 5:
         raise ValueError(f"moments must have a width of at least 5, got {d}; alpha_req fits positions from 3 up")
     rounding = rounding_share(moments.scatter.dtype)
-    covariance = _eigenvalues(moments.scatter / (moments.count - 1))
+    covariance = _eigenvalues(moments.scatter)
     second = _eigenvalues(_second_moment(moments))
     smallest = covariance[-1]
     return SpectralMetrics(

@@ -72,9 +72,10 @@ def _of_directions(a, b):
 
 @pytest.mark.parametrize("exponent", [-66, 66])
 def test_only_directions_count(exponent):
-    """Also where the squares of the rows leave float32."""
+    """Also where the squares of the rows leave float32, on either side in one batch."""
     a, b = np.float32(_sphere(20, 5)), np.float32(_sphere(20, 5, seed=1))
-    np.testing.assert_allclose(_of_directions(np.ldexp(a, exponent), np.ldexp(b, -exponent)), _of_directions(a, b), rtol=1e-5)
+    each = np.tile([[exponent], [-exponent]], (10, 1))
+    np.testing.assert_allclose(_of_directions(np.ldexp(a, each), np.ldexp(b, -exponent)), _of_directions(a, b), rtol=1e-5)
 
 
 def test_sampled_uniformity_covers_the_exact_value():
