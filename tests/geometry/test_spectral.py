@@ -119,9 +119,10 @@ def test_alpha_req_reads_the_exponent(alpha):
 def test_alpha_req_is_the_published_weighted_fit():
     l = np.sort(np.random.default_rng(2).exponential(size=30))[::-1] * np.arange(1, 31.0) ** -1
     u = np.linalg.qr(np.c_[np.ones(50), np.random.default_rng(1).normal(size=(50, 30))])[0][:, 1:]
-    k = np.arange(4, 31)
-    slope = np.polyfit(-np.log(k), np.log(l[3:]), 1, w=k**-0.5)[0]  # polyfit squares its weights
-    np.testing.assert_allclose(alpha_req(u * np.sqrt(l)), slope, rtol=1e-9)
+    for first, last in ((3, 100), (1, 20)):
+        k = np.arange(first + 1, min(last, 30) + 1)
+        slope = np.polyfit(-np.log(k), np.log(l[k - 1]), 1, w=k**-0.5)[0]  # polyfit squares its weights
+        np.testing.assert_allclose(geometry.alpha_req(jnp.asarray(u * np.sqrt(l)), first=first, last=last), slope, rtol=1e-9)
 
 
 def test_alpha_req_leaves_rounding_out():
