@@ -28,17 +28,25 @@ class Feed(NamedTuple):
 
 
 def choose(config: Config, dataset: Dataset) -> str:
-    """The config's feed; "auto" is "host" on a CPU, else "resident", or "stream" where the images would take half of the memory."""
+    """The config's feed; "auto" is "host" on a CPU, else "resident", or where the images would take half of the memory (of 16 GiB where it
+    is not known) "stream", without grain "host"."""
     if config.feed != "auto":
         return config.feed
     if jax.default_backend() == "cpu":
         return "host"
-    return "resident" if size_of(dataset) < (speed.memory_limit() or 2**63) / 2 else "stream"
+    if size_of(dataset) < (speed.memory_limit() or 2**34) / 2:
+        return "resident"
+    return "stream" if has_grain() else "host"
 
 
-def check_feed(config: Config, dataset: Dataset) -> None:
-    """Raise ConfigError where the images have to be streamed and grain is missing."""
-    if choose(config, dataset) == "stream" and importlib.util.find_spec("grain") is None:
+def has_grain() -> bool:
+    """Whether grain is installed."""
+    return importlib.util.find_spec("grain") is not None
+
+
+def check_feed(config: Config) -> None:
+    """Raise ConfigError where the images are to be streamed and grain is missing."""
+    if config.feed == "stream" and not has_grain():
         raise ConfigError("streaming needs grain, which is not installed; pip install grain, or leave out --stream")
 
 

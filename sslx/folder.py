@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from sslx.config import WITHOUT_EFFECT, Config, ConfigError
+from sslx.locks import held
 
 SPEED = (
     "images_per_second", "seconds_per_epoch", "model_flops_utilisation", "step_gflop", "peak_gflop_per_second", "peak_memory_gib",
@@ -36,6 +37,22 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
         self.summary = path / "summary.json"
         self.report = path / "report.html"
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Be the one process that trains the run.
+
+        Raises:
+            FolderError: another one does, or the folder cannot be written.
+        """
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(held(self.path / f".lock{PARTIAL}", wait=False))
+            except BlockingIOError:
+                raise FolderError(f"another process trains the run in {self.path}; wait for it or end it") from None
+            except OSError as error:
+                raise cannot_write(self.path, error) from None
+            yield
 
     def read_config(self) -> Config:
         """The settings of the run.
@@ -232,8 +249,14 @@ def losses_of(record: dict[str, Any]) -> dict[str, float]:
     return {name: value for name, value in record.items() if name not in NOT_LOSSES}
 
 
+def last_speed(metrics: Path) -> dict[str, float]:
+    """What the last record of metrics.jsonl says of the speed."""
+    return {name: value for record in read_lines(metrics)[-1:] for name, value in record.items() if name in SPEED}
+
+
 def keep_until(path: Path, step: int) -> None:
     """Drop the records after `step`, which a resumed run writes again."""
     kept = [record for record in read_lines(path) if record["step"] <= step]
     with replacing(path) as temporary:
+        temporary.unlink(missing_ok=True)  # that of a process that was killed
         append_lines(temporary, kept)

@@ -29,7 +29,7 @@ from sslx.folder import RunFolder
 from sslx.frozen import Features, encode
 from sslx.memory import enough_memory, explain_evaluation, explain_state, explain_step
 from sslx.pixels import unit_interval
-from sslx.processes import on_all, on_first
+from sslx.processes import is_first, on_all, on_first
 from sslx.report import render
 from sslx.train import TrainState, probe_accuracy
 
@@ -83,7 +83,7 @@ def train_one(config: Config, read: Callable[[], Parts], *, out: str | Path | No
 def read_data(config: Config, watch: Watch) -> Parts:
     """The parts of a run, which every process reads; `watch` hears how many images have been read."""
     parts = assemble(config, lambda done, total: watch("data", {"done": done, "total": total}))
-    check_feed(config, parts.dataset)
+    check_feed(config)
     return parts
 
 
@@ -93,7 +93,10 @@ def train_and_score(parts: Parts, configs: Sequence[Config], runs: Sequence[RunF
     notes = (*parts.dataset.notes, *unmeasured, describe_feed(configs[0], parts.dataset))
     what = {"config": configs[0], "seeds": [config.seed for config in configs], "steps": parts.steps, "devices": len(jax.devices())}
     watch("start", {"run": ", ".join(str(run.path) for run in runs), **what, "notes": notes})
+    on_first(check_alone)(runs)  # where all processes hear of it
     with contextlib.ExitStack() as stack:
+        for run in runs if is_first() else ():
+            stack.enter_context(run.alone())
         opened = [stack.enter_context(Checkpoints(run.checkpoints, keep_all=configs[0].keep_all)) for run in runs]
         recorders = [Recorder(*each, watch) for each in zip(configs, [parts] * len(runs), runs, opened, strict=True)]
         with enough_memory(partial(explain_state, configs, parts)):
@@ -104,6 +107,13 @@ def train_and_score(parts: Parts, configs: Sequence[Config], runs: Sequence[RunF
     watch("evaluate", {})
     with enough_memory(explain_evaluation):
         return score(parts, configs, runs, firsts, states, speed, clock)
+
+
+def check_alone(runs: Sequence[RunFolder]) -> None:
+    """Raise FolderError where another process trains one of the runs."""
+    for run in runs:
+        with run.alone():
+            pass
 
 
 @on_first
@@ -122,7 +132,7 @@ def score(
         features = encode(config, parts.dataset, state)
         summary = {
             **summarise(config, parts, run, first, state, features),
-            "speed": speed,
+            "speed": speed or folders.last_speed(run.metrics),
             "seconds": round(time.perf_counter() - clock, 1),
         }
         folders.write_json(run.summary, summary)  # before anything is drawn, which could fail

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from cheap_view import brighten
-from sslx import augment, parallel
+from sslx import augment, data, feed as feeds, parallel, speed
 from sslx.assemble import assemble, initial_state, inputs_of
+from sslx.config import ConfigError
 from sslx.fit import Recorder, build_step, cadence, fit, step_flops
 from sslx.folder import SPEED
 from sslx.presets import preset
@@ -63,6 +64,27 @@ def wide(state):
 @pytest.fixture(scope="module")
 def from_host(parts):
     return train(parts, dataclasses.replace(CONFIG, feed="host"))
+
+
+@pytest.mark.parametrize(
+    ("backend", "limit", "grain", "chosen"),
+    [
+        ("cpu", None, True, "host"),
+        ("gpu", 2**20, True, "resident"),
+        ("gpu", 2**10, True, "stream"),
+        ("gpu", 2**10, False, "host"),
+        ("gpu", None, False, "resident"),
+    ],
+)
+def test_where_the_images_lie(backend, limit, grain, chosen, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    monkeypatch.setattr(speed, "memory_limit", lambda: limit)
+    monkeypatch.setattr(feeds, "has_grain", lambda: grain)
+    assert feeds.choose(CONFIG, data.load("digits")) == chosen
+    feeds.check_feed(CONFIG)
+    if not grain:
+        with pytest.raises(ConfigError, match="streaming needs grain, which is not installed; pip install grain, or leave out --stream"):
+            feeds.check_feed(dataclasses.replace(CONFIG, feed="stream"))
 
 
 @pytest.mark.parametrize("feed", ["resident", "stream"])

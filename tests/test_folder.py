@@ -42,6 +42,14 @@ def test_half_a_line_is_left_out_and_later_steps_are_dropped(tmp_path):
     assert path.read_text() == '{"step": 1}\n{"step": 2}\n'
 
 
+def test_what_a_killed_process_left_is_not_read(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    folder.append_lines(path, [{"step": 1}, {"step": 2}])
+    (tmp_path / "metrics.jsonl.partial").write_text('{"step": 1}\n')
+    folder.keep_until(path, 2)
+    assert folder.read_lines(path) == [{"step": 1}, {"step": 2}]
+
+
 def test_a_reader_never_meets_half_a_file(tmp_path):
     folder.write_json(tmp_path / "summary.json", {"a": 1})
     assert [p.name for p in tmp_path.iterdir()] == ["summary.json"]

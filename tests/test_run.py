@@ -149,6 +149,23 @@ def test_a_finished_run_is_read(finished, tmp_path, monkeypatch):
     assert json.loads((moved / "summary.json").read_text()) == summary
 
 
+def test_a_run_that_another_process_trains_is_left_alone(tmp_path):
+    running = folder.create(tmp_path / "run", SMALL)
+    line = f"another process trains the run in {tmp_path}/run; wait for it or end it"
+    with running.alone(), pytest.raises(folder.FolderError, match=line):
+        run.pretrain(SMALL, out=running.path, resume=True)
+    assert sorted(path.name for path in running.path.iterdir()) == ["config.json"]
+
+
+def test_the_speed_of_a_run_that_was_trained_before_is_that_of_its_last_record(finished, tmp_path, quick_scores):
+    moved = tmp_path / "moved"
+    shutil.copytree(finished[0], moved)
+    (moved / "summary.json").unlink()
+    summary = run.pretrain(SMALL, out=moved, resume=True)
+    assert summary["speed"] == {name: value for name, value in folder.read_lines(moved / "metrics.jsonl")[-1].items() if name in SPEED}
+    assert set(summary["speed"]) == SPEED
+
+
 def untimed(path):
     return [{k: v for k, v in record.items() if k not in SPEED} for record in folder.read_lines(path)]
 

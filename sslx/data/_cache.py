@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sslx.data._dataset import DataError, Dataset
+from sslx.locks import held
 
 FORMAT = 1  # changes when the same sources would be decoded to other arrays
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
@@ -66,22 +67,30 @@ def cached(name: str, sources: Iterable[Source], build: Callable[[Path], Facts])
 
 
 def write_entry(folder: Path, build: Callable[[Path], Facts]) -> None:
-    """Build an entry under a temporary name beside its place and rename it."""
-    temporary = None
+    """Build an entry under a temporary name beside its place and rename it; who comes second waits and finds it there."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = folder.parent / f"partial-{uuid.uuid4().hex}"
-        temporary.mkdir()
-        facts = build(temporary)
-        (temporary / "facts.json").write_text(json.dumps(facts._asdict()))
-        move_into_place(temporary, folder)
+        with held(folder.parent / f"{folder.name}.lock", wait=True) as alone:
+            if not (folder / "facts.json").exists():
+                build_entry(folder, build, alone)
     except OSError as error:
         raise DataError(
             f"cannot write the cache {folder.parent} ({error.strerror or error}); make room there or set SSLX_CACHE to another directory"
         ) from None
+
+
+def build_entry(folder: Path, build: Callable[[Path], Facts], alone: bool) -> None:
+    """Build an entry; what a process that was killed has left is removed where no other can be at work."""
+    for left in (folder, *folder.parent.glob(f"{folder.name}.partial-*")) if alone else ():
+        shutil.rmtree(left, ignore_errors=True)
+    temporary = folder.parent / f"{folder.name}.partial-{uuid.uuid4().hex}"
+    try:
+        temporary.mkdir()
+        facts = build(temporary)
+        (temporary / "facts.json").write_text(json.dumps(facts._asdict()))
+        move_into_place(temporary, folder)
     finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def move_into_place(temporary: Path, folder: Path) -> None:

@@ -16,6 +16,7 @@ from sslx.data._dataset import DataError, Dataset, Request, check_labels, held_o
 from sslx.data._decode import EXTENSIONS, common_size, decode, in_parallel, probe, write_parts
 from sslx.data._examples import SPLITS
 
+ANNOTATIONS = "val_annotations.txt"
 LAYOUT = "PATH/train/<class>/*.png (or jpg, jpeg, webp; without labels PATH/*.png and no directories)"
 
 
@@ -35,12 +36,10 @@ def folder(request: Request) -> Dataset:
     """
     root = Path(os.path.abspath(Path(request.argument).expanduser()))
     try:
-        train = loose(root, root) or listing(root, "train", flat=True)
-        flat, there = not train.classes, [name for name in SPLITS["test"] if (root / name).is_dir()]
-        wanted = images_or_classes if flat else class_folders
-        testing = next((name for name in there if wanted(root / name) or (name == "test" and not flat)), None)
-        test = listing(root, testing, flat=flat) if testing else None
-        more, extra = next(((name, part) for name in SPLITS["unlabelled"] if (part := unlabelled(root, root / name))), (None, None))
+        train = loose(root) or listing(root, "train", flat=True)
+        testing = test_part(root, set(train.classes))
+        test = (annotated(root / testing) or listing(root, testing, flat=not train.classes)) if testing else None
+        more, extra = next(((name, part) for name in SPLITS["unlabelled"] if (part := unlabelled(root / name))), (None, None))
         unread = beside(root, {"train", testing, more}) if (root / "train").is_dir() else []
     except OSError as error:
         raise DataError(f"{root} cannot be read ({error}); check the path and its permissions") from None
@@ -50,6 +49,8 @@ def folder(request: Request) -> Dataset:
         unknown = min(set(test.classes) - number.keys())
         raise DataError(f"{root / str(testing) / unknown} is a class without training images; add {root / 'train' / unknown} or remove it")
     found = {name: part for name, part in {"train": train, "test": test, "unlabelled": extra}.items() if part}
+    if test and (shared := directories(test) & (directories(train) | (directories(extra) if extra else set()))):
+        raise DataError(f"{min(shared)} is read for training and for testing; remove one of the links to it")
     sources = [entry for part in found.values() for entry in part.sources]
     ends = np.cumsum([len(part.sources) for part in found.values()])
     rows = dict(zip(found, np.split(np.arange(len(sources)), ends[:-1]), strict=True))
@@ -68,7 +69,7 @@ def folder(request: Request) -> Dataset:
 
 def passed_over(paths: list[str]) -> list[str]:
     """The note on what is not read."""
-    what = "other files than PNG, JPEG or WebP, links to directories, or outside of the classes and parts that are read"
+    what = "other files than PNG, JPEG or WebP, or outside of the classes and parts that are read"
     return [f"passed over: {len(paths)} ({what}), the first {paths[0]}"] if paths else []
 
 
@@ -91,17 +92,17 @@ def images_or_classes(top: Path) -> list[str]:
     return [entry.path for entry in os.scandir(top) if not entry.name.startswith(".")]
 
 
-def loose(root: Path, top: Path) -> Listing | None:
+def loose(top: Path) -> Listing | None:
     """The images that lie in `top` itself, without classes; None where it holds none, or directories."""
     if not top.is_dir() or class_folders(top):
         return None
-    found = images_in(root, str(top))
+    found = images_in(str(top))
     return found if found.sources else None
 
 
-def unlabelled(root: Path, top: Path) -> Listing | None:
+def unlabelled(top: Path) -> Listing | None:
     """The images in `top` and its directories; None where there is nothing."""
-    found = images_in(root, str(top)) if top.is_dir() else Listing([], [], [])
+    found = images_in(str(top)) if top.is_dir() else Listing([], [], [])
     if found.others and not found.sources:
         raise DataError(f"{top} holds no images; add PNG, JPEG or WebP files or remove the directory")
     return found if found.sources else None
@@ -114,12 +115,12 @@ def listing(root: Path, split: str, *, flat: bool) -> Listing:
         raise DataError(f"{root} is not a directory; give a folder with the layout {LAYOUT}")
     if not top.is_dir():
         raise DataError(f"{root} has no directory {split}/; the layout {LAYOUT} is wanted")
-    if flat and (found := loose(root, top)):
+    if flat and (found := loose(top)):
         return found
-    directories = class_folders(top)
-    found = Listing([], [], sorted(set(images_or_classes(top)) - set(directories)))
-    for directory in directories:
-        part = images_in(root, directory)
+    folders = class_folders(top)
+    found = Listing([], [], sorted(set(map(mended, images_or_classes(top))) - set(folders)))
+    for directory in folders:
+        part = images_in(directory, frozenset({os.path.realpath(top)}))
         if not part.sources:
             raise DataError(f"{directory} is a class with no images; add PNG, JPEG or WebP files or remove the directory")
         found.sources.extend(part.sources)
@@ -130,31 +131,56 @@ def listing(root: Path, split: str, *, flat: bool) -> Listing:
     return found
 
 
+def test_part(root: Path, classes: set[str]) -> str | None:
+    """The directory of the test images: the first that has one of the classes, or anything where there are none; else one that is laid out
+    in another way, which is told where it is read."""
+    there = [name for name in SPLITS["test"] if (root / name).is_dir()]
+    if not classes:
+        return next((name for name in there if images_or_classes(root / name)), None)
+    inside = {name: set(map(os.path.basename, class_folders(root / name))) for name in there}
+    fitting = [name for name in there if classes & inside[name] or (root / name / ANNOTATIONS).is_file()]
+    return next(iter([*fitting, *(name for name in there if inside[name] or name == "test")]), None)
+
+
+def annotated(top: Path) -> Listing | None:
+    """The images in top/images with the classes that a table beside them gives, as in TinyImageNet's val; None without one."""
+    if not (top / ANNOTATIONS).is_file():
+        return None
+    table = dict(line.split("\t")[:2] for line in (top / ANNOTATIONS).read_text().splitlines() if "\t" in line)
+    found = images_in(str(top / "images"))
+    if unknown := [entry.path for entry in found.sources if os.path.basename(entry.path) not in table]:
+        raise DataError(f"{top / ANNOTATIONS} does not have {unknown[0]}; add its class or remove the image")
+    return found._replace(classes=[table[os.path.basename(entry.path)] for entry in found.sources])
+
+
+def directories(part: Listing) -> set[str]:
+    """Where the images of a part lie, all links followed."""
+    return set(map(os.path.realpath, {os.path.dirname(entry.path) for entry in part.sources}))
+
+
 def class_folders(top: Path) -> list[str]:
     """The directories in `top`, hidden ones aside, in order."""
     return sorted(entry.path for entry in os.scandir(top) if entry.is_dir() and not entry.name.startswith("."))
 
 
-def images_in(root: Path, directory: str) -> Listing:
+def images_in(directory: str, above: frozenset[str] = frozenset()) -> Listing:
     """The image files in a directory and those within it in order, without classes, and the paths of all else that is not hidden.
 
-    Of a directory that is a link only the files are read: it may lead to one that holds it, or to another part.
+    Links are followed, but for those to a directory `above`, which would go round in circles.
     """
-    inside(root, directory)
-    deep = not os.path.islink(directory)
-    files, others = [], []
+    here, files, others = os.path.realpath(directory), [], []
+    if here in above:
+        return Listing([], [], [directory])
     for entry in os.scandir(directory):
         if entry.name.startswith("."):
             continue
-        image = entry.name.lower().endswith(EXTENSIONS)
-        if deep and entry.is_dir(follow_symlinks=False):
-            below = images_in(root, entry.path)
+        if entry.is_symlink():
+            mended(entry.path)
+        if entry.is_dir():
+            below = images_in(entry.path, above | {here})
             files.extend(below.sources)
             others.extend(below.others)
-            continue
-        if image and entry.is_symlink():
-            inside(root, entry.path)
-        if image and entry.is_file():
+        elif entry.is_file() and entry.name.lower().endswith(EXTENSIONS):
             status = entry.stat()
             files.append(Source(entry.path, status.st_size, status.st_mtime_ns))
         else:
@@ -162,13 +188,11 @@ def images_in(root: Path, directory: str) -> Listing:
     return Listing(sorted(files), [], sorted(others))
 
 
-def inside(root: Path, path: str) -> None:
-    """Raise DataError where a path leads out of the folder or to nothing."""
-    target = Path(os.path.realpath(path))
-    if not target.is_relative_to(os.path.realpath(root)):
-        raise DataError(f"{path} is a link to {target}, outside {root}; copy the files into the folder")
-    if not target.exists():
-        raise DataError(f"{path} is a link to {target}, which does not exist; remove or mend it")
+def mended(path: str) -> str:
+    """The path; DataError where it is a link to nothing."""
+    if os.path.islink(path) and not os.path.exists(path):
+        raise DataError(f"{path} is a link to {os.path.realpath(path)}, which does not exist; remove or mend it")
+    return path
 
 
 def write(out: Path, request: Request, sources: list[Source], labels: np.ndarray, rows: dict[str, np.ndarray], facts: Facts) -> Facts:

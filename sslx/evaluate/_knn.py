@@ -17,7 +17,7 @@ from sslx.threads import thread_pools
 from sslx.typing import AnyArray, Number
 
 CHUNK = 256  # test images at a time
-SIMILARITIES = 12_800_000  # of a chunk on a CPU, 50 MB: those of 256 images and 50,000 training images
+SIMILARITIES = 12_800_000  # at most of a chunk, 50 MB: those of 256 images and 50,000 training images
 
 
 def knn_accuracy(
@@ -57,7 +57,7 @@ def knn_accuracy(
     on_cpu = jax.default_backend() == "cpu"
     neighbours = (train, train_labels) if on_cpu else tuple(jax.device_put((train, train_labels)))
     vote = partial(_vote_on_host if on_cpu else _vote_on_device, *neighbours, k=k, temperature=temperature, classes=len(classes))
-    chunk = min(CHUNK, max(1, SIMILARITIES // len(train))) if on_cpu else CHUNK
+    chunk = min(CHUNK, max(1, SIMILARITIES // len(train)))
 
     def hits(start: int) -> int:
         rows = slice(start, start + chunk)

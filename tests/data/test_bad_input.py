@@ -108,7 +108,6 @@ FOLDERS = {
         folder(lambda root: [(root / "unlabelled").mkdir(), (root / "unlabelled/0.tiff").touch()]),
         r"set/unlabelled holds no images; add PNG, JPEG or WebP files or remove the directory",
     ),
-    "link out": (folder(link("/etc/hostname")), r"link\.png is a link to /etc/hostname, outside .*set; copy the files into the folder"),
     "link to nothing": (folder(link("gone.png")), r"link\.png is a link to .*gone\.png, which does not exist; remove or mend it"),
     "link to itself": (folder(link("link.png")), r"link\.png"),
 }

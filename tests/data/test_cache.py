@@ -53,7 +53,17 @@ def test_of_several_writers_each_gets_the_data_and_one_entry_stays(images, cache
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda _: data.load(images), range(4)))
     assert all((x.train_images == found[0].train_images).all() for x in found)
-    assert [path.name.startswith("partial") for path in cache.iterdir()] == [False]
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_what_a_killed_process_left_is_removed(images, cache):
+    whole = data.load(images)
+    [entry] = cache.iterdir()
+    (entry / "facts.json").unlink()
+    (cache / f"{entry.name}.partial-1").mkdir()
+    (cache / "another.partial-1").mkdir()
+    np.testing.assert_array_equal(data.load(images).train_images, whole.train_images)
+    assert sorted(path.name for path in cache.iterdir()) == sorted([entry.name, "another.partial-1"])
 
 
 def test_a_full_disk_is_one_clear_line_and_leaves_nothing(tmp_path, cache):

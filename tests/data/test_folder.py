@@ -27,7 +27,7 @@ def test_images_come_in_the_order_of_class_and_name_with_their_labels(tmp_path):
     assert (found.train_labels.dtype, found.test_labels.dtype) == (np.int32, np.int32)
     for split, images in (("train", found.train_images), ("test", found.test_images)):
         np.testing.assert_array_equal(images, [pixels[path] for path in sorted(pixels) if split in path.parts])
-    kinds = "other files than PNG, JPEG or WebP, links to directories, or outside of the classes and parts that are read"
+    kinds = "other files than PNG, JPEG or WebP, or outside of the classes and parts that are read"
     assert found.notes == (f"passed over: 2 ({kinds}), the first {tmp_path}/set/train/ant.png",)
     assert calls[-1] == (16, 16)
 
@@ -116,11 +116,18 @@ def test_a_relative_path_is_the_absolute_one(tmp_path, monkeypatch):
         assert data.load("folder:set").train_images.max() == level
 
 
-@pytest.mark.parametrize("target", [".", "../test"])
-def test_a_class_that_is_a_link_to_classes_is_none(target, tmp_path):
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (".", "train/cow is a class with no images"),
+        ("../test", "set/test/cat is read for training and for testing; remove one of the links to it"),
+        ("nowhere", "train/cow is a link to .*/nowhere, which does not exist; remove or mend it"),
+    ],
+)
+def test_a_class_that_is_a_link_to_classes_or_nothing_is_none(target, message, tmp_path):
     write_folder(tmp_path / "set")
     os.symlink(target, tmp_path / "set/train/cow")
-    with pytest.raises(data.DataError, match="train/cow is a class with no images"):
+    with pytest.raises(data.DataError, match=message):
         data.load(f"folder:{tmp_path}/set")
 
 
@@ -181,8 +188,46 @@ def test_grey_palette_and_opaque_images_become_rgb(tmp_path):
     assert found.notes == ("1 of 9 images are grey: their level stands in all three channels",)
 
 
-def test_links_inside_the_folder_are_followed(tmp_path):
+def test_links_are_followed(tmp_path):
+    """To a file, and to classes elsewhere whose images lie further down, as subsets of ImageNet are made; but not in circles."""
     write_folder(tmp_path / "set")
     os.symlink("000.png", tmp_path / "set/train/cat/link.png")
     found = data.load(f"folder:{tmp_path}/set")
     np.testing.assert_array_equal(found.train_images[3], found.train_images[0])
+    (tmp_path / "part/train").mkdir(parents=True)
+    for name in ("cat", "dog"):
+        (tmp_path / "elsewhere" / name).mkdir(parents=True)
+        (tmp_path / "set/train" / name).rename(tmp_path / "elsewhere" / name / "images")
+        os.symlink(tmp_path / "elsewhere" / name, tmp_path / "part/train" / name)
+    os.symlink("..", tmp_path / "elsewhere/cat/images/up")
+    os.symlink(tmp_path / "set/test", tmp_path / "part/test")
+    linked = data.load(f"folder:{tmp_path}/part")
+    for mine, theirs in zip(linked[1:-1], found[1:-1], strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert linked.notes[0].endswith("the first " + str(tmp_path / "part/train/cat/images/up"))
+
+
+def test_validation_with_a_table_of_classes_stands_in_for_a_test_part_without_labels(tmp_path):
+    """TinyImageNet as it is published: train/<class>/images, test/images, val/images and val/val_annotations.txt."""
+    write_folder(tmp_path / "set", test=0)
+    for i, part in enumerate(("test", "val", "val")):
+        (tmp_path / "set" / part / "images").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture(50 + i)).save(tmp_path / "set" / part / f"images/{i}.png")
+    table = tmp_path / "set/val/val_annotations.txt"
+    table.write_text("1.png\tdog\t0\t0\t1\t1\n2.png\tcat\t0\t0\t1\t1\n")
+    found = data.load(f"folder:{tmp_path}/set")
+    np.testing.assert_array_equal(found.test_images, [picture(51), picture(52)])
+    assert [found.classes[label] for label in found.test_labels] == ["dog", "cat"]
+    table.write_text("1.png\tdog\n")
+    with pytest.raises(data.DataError, match=r"val_annotations.txt does not have .*val/images/2.png; add its class or remove the image"):
+        data.load(f"folder:{tmp_path}/set")
+
+
+def test_test_images_without_classes_give_way_to_validation_images_with_them(tmp_path):
+    write_folder(tmp_path / "set")
+    (tmp_path / "set/test").rename(tmp_path / "set/val")
+    (tmp_path / "set/test").mkdir()
+    Image.fromarray(picture(7)).save(tmp_path / "set/test/0.png")
+    found = data.load(f"folder:{tmp_path}/set")
+    assert len(found.test_images) == 4
+    assert found.notes[-1].endswith(f"the first {tmp_path}/set/test")
