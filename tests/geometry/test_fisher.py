@@ -131,6 +131,14 @@ def test_products_of_half_precision_inputs_are_those_of_float32(scale):
         np.testing.assert_array_equal(half, full)
 
 
+def test_products_of_half_precision_parameters_are_summed_in_float32():
+    """Of 1001 inputs, which is no number of bfloat16."""
+    scale = lambda p, x: (p * x).astype(p.dtype)  # noqa: E731
+    product = geometry.fisher_parameters_operator(scale, jnp.bfloat16(2), jnp.ones((1001, 1)), 1.0)(jnp.bfloat16(1))
+    assert product.dtype == jnp.float32
+    np.testing.assert_allclose(product, 1, rtol=1e-6)
+
+
 def test_products_are_defined_for_the_parameters_of_a_resnet18():
     """Traced, not run: 11 million parameters, of which no matrix could be held."""
     model, x = encoder("resnet18"), jax.ShapeDtypeStruct((2, 32, 32, 3), jnp.float32)
