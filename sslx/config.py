@@ -68,7 +68,7 @@ class Config:
     checkpoint_every: int | None = None
     """Steps between checkpoints, each with a validation score; None makes at most eight of them in a run."""
     keep_all: bool = False
-    """Keep every checkpoint, not the last and the best alone."""
+    """Keep every checkpoint, not the last and the best alone; true stays true where a run is resumed."""
 
     def __post_init__(self) -> None:
         """Check every field that can be checked without the data, once it is a value that JSON has."""

@@ -136,7 +136,7 @@ def chosen(checkpoints: Checkpoints, folder: RunFolder, *, best: bool, step: int
     wanted = checkpoints.best() if best else checkpoints.last() if step is None else step
     if wanted not in found:
         there = ", ".join(map(str, found))
-        raise FolderError(f"{folder.path} has checkpoints of the steps {there}, asked was {step}; --keep-all keeps more")
+        raise FolderError(f"{folder.path} has checkpoints of the steps {there}, asked was {step!r}; --keep-all keeps more")
     return wanted
 
 

@@ -19,6 +19,9 @@ def held(path: Path, *, wait: bool) -> Iterator[bool]:
         BlockingIOError: another process holds it, unless it is waited for.
         OSError: the file cannot be made.
     """
+    if fcntl is None:
+        yield False
+        return
     while True:
         with path.open("w") as file:
             alone = locked(file.fileno(), wait)
@@ -32,9 +35,8 @@ def held(path: Path, *, wait: bool) -> Iterator[bool]:
 
 
 def locked(file: int, wait: bool) -> bool:
-    """Lock an open file; False where system or file system cannot."""
-    if fcntl is None:
-        return False
+    """Lock an open file; False where the file system cannot."""
+    assert fcntl
     try:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:

@@ -14,7 +14,7 @@ class Watcher:
     def __init__(self, *, quiet: bool = False) -> None:
         self.console = Console(stderr=True, highlight=False, markup=False, emoji=False, quiet=quiet)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self.bar = Progress(*columns, console=self.console, disable=quiet or not self.console.is_terminal)
+        self.bar = Progress(*columns, console=self.console, speed_estimate_period=3600, disable=quiet or not self.console.is_terminal)
         self.task = self.bar.add_task("training", total=None)
         self.steps, self.several, self.losses = 0, False, {}
 
@@ -32,7 +32,7 @@ class Watcher:
             self.bar.update(self.task, completed=record["done"], total=record["total"], description="reading images")
         elif kind == "start":
             self.steps, self.several = record["steps"], len(record["seeds"]) > 1
-            self.bar.update(self.task, completed=0, total=self.steps, description="compiling")
+            self.bar.reset(self.task, total=self.steps, description="compiling")
             for line in (turn + describe(record), *record["notes"], f"run folder {record['run']}"):
                 self.console.print(line, soft_wrap=True)
         elif kind == "log":

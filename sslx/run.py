@@ -4,6 +4,7 @@ This is what the command line and the scripts call.
 """
 
 import contextlib
+import dataclasses
 import platform
 import time
 from collections.abc import Callable, Sequence
@@ -49,7 +50,7 @@ def pretrain(config: Config, *, out: str | Path | None = None, resume: bool = Fa
         config: the settings, as `sslx.presets.preset("digits-isoloss", steps=200)` makes them.
         out: the run folder, new or empty; by default a fresh one under runs/.
         resume: go on from the last checkpoint of the run in `out`, which has to have the same settings but for data_dir, feed,
-            checkpoint_every and keep_all; of a finished one read the summary.
+            checkpoint_every and keep_all, which stays once it is true; of a finished one read the summary.
         watch: called with a kind ("data", "start", "log", "validation", "checkpoint" or "evaluate") and a record as the run goes on;
             "log" and "validation" have the lines of the two files, "checkpoint" has "state" at "step", from 0 on; all three the "seed".
 
@@ -89,6 +90,7 @@ def read_data(config: Config, watch: Watch) -> Parts:
 
 def train_and_score(parts: Parts, configs: Sequence[Config], runs: Sequence[RunFolder], watch: Watch, clock: float) -> list[dict[str, Any]]:
     """Train runs that differ in their seed side by side (a single one from its last checkpoint on), score them, write their folders."""
+    configs = [on_first(keeping)(*each) for each in zip(configs, runs, strict=True)]
     unmeasured = () if parts.dataset.classes else (NO_LABELS,)
     notes = (*parts.dataset.notes, *unmeasured, describe_feed(configs[0], parts.dataset))
     what = {"config": configs[0], "seeds": [config.seed for config in configs], "steps": parts.steps, "devices": len(jax.devices())}
@@ -107,6 +109,11 @@ def train_and_score(parts: Parts, configs: Sequence[Config], runs: Sequence[RunF
     watch("evaluate", {})
     with enough_memory(explain_evaluation):
         return score(parts, configs, runs, firsts, states, speed, clock)
+
+
+def keeping(config: Config, run: RunFolder) -> Config:
+    """The settings, which keep all checkpoints where the run has kept them so far."""
+    return dataclasses.replace(config, keep_all=config.keep_all or run.read_config().keep_all)
 
 
 def check_alone(runs: Sequence[RunFolder]) -> None:

@@ -56,3 +56,4 @@ def test_without_locks_all_go_on(missing, tmp_path, monkeypatch):
     with locks.held(tmp_path / "lock", wait=False) as mine, locks.held(tmp_path / "lock", wait=False) as yours:
         assert not mine
         assert not yours
+        assert (tmp_path / "lock").exists() == (missing == "file system")  # elsewhere an open one could not be removed

@@ -19,11 +19,17 @@ def test_a_run_begins_with_what_is_trained_and_where(capsys):
 
 
 def test_a_line_says_which_seed_the_loss_and_how_long_it_takes_on(capsys, monkeypatch):
+    """However long a step takes, and anew where the next run begins."""
+    now = [0.0]
+    monkeypatch.setattr("rich.console.monotonic", lambda: now[0])
     start = {"run": "here", "config": preset("digits-vicreg"), "seeds": [3, 4], "steps": 600, "devices": 1, "notes": []}
     with Watcher() as watcher:
-        watcher.watch("start", start)
-        watcher.watch("log", {"step": 20, "loss": 17.481, "seed": 4})
-        watcher.watch("log", {"step": 20, "loss": 16.0, "seed": 3})
-        monkeypatch.setattr(type(watcher.bar.tasks[0]), "time_remaining", 75.4)
-        watcher.watch("validation", {"step": 20, "validation_accuracy": 0.5, "seed": 4})
-    assert capsys.readouterr().err.splitlines()[-1] == "seed 4: step 20/600, loss 17.48: kNN on validation images 50.0 %, 0:01:15 left"
+        for _ in range(2):
+            watcher.watch("start", start)
+            for step in (20, 40, 600):
+                now[0] += 40 if step < 600 else 560
+                watcher.watch("log", {"step": step, "loss": 17.481, "seed": 4})
+                watcher.watch("log", {"step": step, "loss": 16.0, "seed": 3})
+                watcher.watch("validation", {"step": step, "validation_accuracy": 0.5, "seed": 4})
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("seed 4: step 40/")]
+    assert lines == ["seed 4: step 40/600, loss 17.48: kNN on validation images 50.0 %, 0:18:40 left"] * 2

@@ -52,6 +52,14 @@ def quick_scores(monkeypatch):
     monkeypatch.setattr(run, "render", lambda *_: "a report")
 
 
+def interrupt_at(step):
+    def watch(kind, record):
+        if kind == "checkpoint" and record["step"] == step:
+            raise KeyboardInterrupt
+
+    return watch
+
+
 def interrupt_after(step):
     def watch(kind, record):
         if kind == "log" and record["step"] > step:
@@ -192,14 +200,23 @@ def test_all_checkpoints_are_kept_where_that_is_asked_for(tmp_path, quick_scores
         watch=lambda kind, record: states.update({record["step"]: record["state"]}) if kind == "checkpoint" else None,
     )
     with folder_checkpoints(out) as checkpoints:
-        assert checkpoints.steps() == sorted(states)[1:]
-        assert len(checkpoints.steps()) > 2
+        assert checkpoints.steps() == sorted(states)[1:] == [4, 8, 12]
     for step in sorted(states)[1:]:
         jax.tree.map(np.testing.assert_array_equal, frozen.load(out, step=step)[1]["params"], states[step].params["encoder"])
     assert cli.main(["evaluate", str(out), "--step", "7"]) == 2
     assert "all has checkpoints of the steps 4, 8, 12, asked was 7; --keep-all keeps more" in capsys.readouterr().err
     assert cli.main(["evaluate", str(out), "--step", "8", "--best"]) == 2
     assert "give either the best checkpoint or a step, got both and step 8" in capsys.readouterr().err
+
+
+def test_checkpoints_that_were_kept_stay_when_the_run_goes_on(tmp_path, quick_scores):
+    out, config = tmp_path / "all", dataclasses.replace(SMALL, checkpoint_every=2)
+    with pytest.raises(KeyboardInterrupt):
+        run.pretrain(dataclasses.replace(config, keep_all=True), out=out, watch=interrupt_at(8))
+    assert run.pretrain(config, out=out, resume=True)["steps"] == 12
+    assert folder.RunFolder(out).read_config().keep_all
+    with folder_checkpoints(out) as checkpoints:
+        assert checkpoints.steps() == [2, 4, 6, 8, 10, 12]
 
 
 def test_last_and_best_are_loaded(finished, tmp_path):

@@ -5,6 +5,7 @@ labels may lie in PATH/unlabelled. What lies in directories within a class, or w
 """
 
 import os
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -49,8 +50,9 @@ def folder(request: Request) -> Dataset:
         unknown = min(set(test.classes) - number.keys())
         raise DataError(f"{root / str(testing) / unknown} is a class without training images; add {root / 'train' / unknown} or remove it")
     found = {name: part for name, part in {"train": train, "test": test, "unlabelled": extra}.items() if part}
-    if test and (shared := directories(test) & (directories(train) | (directories(extra) if extra else set()))):
-        raise DataError(f"{min(shared)} is read for training and for testing; remove one of the links to it")
+    places = Counter(place for part in found.values() for place in directories(part))
+    if twice := [place for place, times in places.items() if times > 1]:
+        raise DataError(f"{min(twice)} is read twice; remove one of the links to it")
     sources = [entry for part in found.values() for entry in part.sources]
     ends = np.cumsum([len(part.sources) for part in found.values()])
     rows = dict(zip(found, np.split(np.arange(len(sources)), ends[:-1]), strict=True))
@@ -143,19 +145,19 @@ def test_part(root: Path, classes: set[str]) -> str | None:
 
 
 def annotated(top: Path) -> Listing | None:
-    """The images in top/images with the classes that a table beside them gives, as in TinyImageNet's val; None without one."""
-    if not (top / ANNOTATIONS).is_file():
+    """The images in top/images with the classes that a table beside them gives, as in TinyImageNet's val; None without them."""
+    if not (top / ANNOTATIONS).is_file() or not (top / "images").is_dir():
         return None
-    table = dict(line.split("\t")[:2] for line in (top / ANNOTATIONS).read_text().splitlines() if "\t" in line)
+    table = dict(line.split("\t")[:2] for line in (top / ANNOTATIONS).read_text(errors="replace").splitlines() if "\t" in line)
     found = images_in(str(top / "images"))
     if unknown := [entry.path for entry in found.sources if os.path.basename(entry.path) not in table]:
         raise DataError(f"{top / ANNOTATIONS} does not have {unknown[0]}; add its class or remove the image")
     return found._replace(classes=[table[os.path.basename(entry.path)] for entry in found.sources])
 
 
-def directories(part: Listing) -> set[str]:
-    """Where the images of a part lie, all links followed."""
-    return set(map(os.path.realpath, {os.path.dirname(entry.path) for entry in part.sources}))
+def directories(part: Listing) -> list[str]:
+    """Where the images of a part lie, all links followed, once for each path that leads there."""
+    return list(map(os.path.realpath, {os.path.dirname(entry.path) for entry in part.sources}))
 
 
 def class_folders(top: Path) -> list[str]:

@@ -120,7 +120,8 @@ def test_a_relative_path_is_the_absolute_one(tmp_path, monkeypatch):
     ("target", "message"),
     [
         (".", "train/cow is a class with no images"),
-        ("../test", "set/test/cat is read for training and for testing; remove one of the links to it"),
+        ("../test", "set/test/cat is read twice; remove one of the links to it"),
+        ("cat", "set/train/cat is read twice; remove one of the links to it"),
         ("nowhere", "train/cow is a link to .*/nowhere, which does not exist; remove or mend it"),
     ],
 )
@@ -220,6 +221,22 @@ def test_validation_with_a_table_of_classes_stands_in_for_a_test_part_without_la
     assert [found.classes[label] for label in found.test_labels] == ["dog", "cat"]
     table.write_text("1.png\tdog\n")
     with pytest.raises(data.DataError, match=r"val_annotations.txt does not have .*val/images/2.png; add its class or remove the image"):
+        data.load(f"folder:{tmp_path}/set")
+
+
+def test_validation_images_sorted_into_classes_need_no_table(tmp_path):
+    """What scripts make of TinyImageNet, the table left behind."""
+    write_folder(tmp_path / "set")
+    (tmp_path / "set/test").rename(tmp_path / "set/val")
+    (tmp_path / "set/val/val_annotations.txt").touch()
+    assert len(data.load(f"folder:{tmp_path}/set").test_images) == 4
+
+
+def test_unlabelled_images_are_no_link_to_others(tmp_path):
+    """A fifth of which is held out for testing."""
+    write_folder(tmp_path / "set", test=0)
+    os.symlink("train", tmp_path / "set/unlabelled")
+    with pytest.raises(data.DataError, match="set/train/cat is read twice"):
         data.load(f"folder:{tmp_path}/set")
 
 
