@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -105,12 +106,26 @@ def in_parallel(work: Callable[[S], T], items: Sequence[S], progress: Callable[[
 
 
 def write_parts(out: Path, parts: Mapping[str, Part], labels: Mapping[str, np.ndarray], size: tuple[int, int], progress: Progress) -> None:
-    """Decode the parts into the cache folder `out`, with those labels that there are; `progress` hears of all of them as one."""
-    count, before = sum(len(items) for _, items in parts.values()), 0
+    """Decode the parts into the cache folder `out`, with those labels that there are; `progress` hears of all of them as one.
+
+    Raises:
+        DataError: images cannot be decoded; it names them all, up to ten, so that nobody decodes the others once for each.
+    """
+    count, before, refused = sum(len(items) for _, items in parts.values()), 0, []
     check_room(out, (count, *size, 3))
+
+    def attempt(work: Callable[[Any], np.ndarray], item: Any) -> np.ndarray:
+        try:
+            return work(item)
+        except DataError as error:
+            refused.append(str(error))
+            return np.zeros((*size, 3), np.uint8)
+
     for part, (work, items) in parts.items():
-        images = in_parallel(work, items, lambda done, before=before: progress(before + done, count))
+        images = in_parallel(partial(attempt, work), items, lambda done, before=before: progress(before + done, count))
         write_images(out / f"{part}_images.npy", (len(items), *size, 3), images)
         if part in labels:
             np.save(out / f"{part}_labels.npy", labels[part])
         before += len(items)
+    if refused:
+        raise DataError(" | ".join(sorted(refused)[:10]) + (f" | {len(refused) - 10} more" if len(refused) > 10 else ""))

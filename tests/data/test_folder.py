@@ -104,6 +104,19 @@ def test_what_lies_beside_the_parts_that_are_read_is_named(tmp_path, monkeypatch
     assert note.endswith(f"the first {tmp_path}/set/3.png")
 
 
+@pytest.mark.parametrize("count", [1, 2, 12])
+def test_all_images_that_cannot_be_decoded_are_named_at_once(count, tmp_path):
+    write_folder(tmp_path / "set", train=20)
+    paths = sorted((tmp_path / "set/train/cat").iterdir())[:count]
+    for path in paths:
+        path.write_bytes(path.read_bytes()[:-40])  # the header is whole
+    with pytest.raises(data.DataError) as caught:
+        data.load(f"folder:{tmp_path}/set")
+    named = str(caught.value).split(" | ")
+    assert [line.split(" cannot be decoded")[0] for line in named[:10]] == list(map(str, paths[:10]))
+    assert named[10:] == ["2 more"] * (count == 12)
+
+
 def test_a_relative_path_is_the_absolute_one(tmp_path, monkeypatch):
     """Two folders of one name, sizes and times are told apart."""
     for name, level in (("one", 200), ("two", 201)):
