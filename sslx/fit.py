@@ -22,6 +22,7 @@ from sslx.data import DataError, Dataset
 from sslx.feed import make_feed
 from sslx.flops import count_flops
 from sslx.folder import FolderError, RunFolder
+from sslx.interruption import deferred
 from sslx.processes import on_first
 from sslx.train import TrainState, make_step, probe_accuracy, train
 
@@ -139,17 +140,21 @@ def fit(parts: Parts, recorders: Sequence[Recorder], states: Sequence[TrainState
         peak=speed.peak_flops(compute_dtype(config.precision) or jnp.float32),
     )
     since, last = time.perf_counter(), start
-    for event in train(program.call, state, stream, start=start, stop=steps, every=every, per_call=feed.per_call):
-        rates.append((event.step - last) / (time.perf_counter() - since))
-        for lane, recorder in enumerate(recorders):
-            if event.step % LOG_EVERY == 0 or event.step == steps:
-                metrics = {name: float(values[-1, lane]) for name, values in event.metrics.items()}
-                recorder.log(event.step, {**metrics, **describe(steps_per_second=rates[-1])})
-        if event.step % save_every == 0 or event.step == steps:
-            states = unstack(lift.unreplicate(event.state), lanes)
-            for recorder, state in zip(recorders, states, strict=True):
-                recorder.validate(event.step, state)
-        since, last = time.perf_counter(), event.step
+    with deferred() as ended:
+        for event in train(program.call, state, stream, start=start, stop=steps, every=every, per_call=feed.per_call):
+            rates.append((event.step - last) / (time.perf_counter() - since))
+            for lane, recorder in enumerate(recorders):
+                if event.step % LOG_EVERY == 0 or event.step == steps:
+                    metrics = {name: float(values[-1, lane]) for name, values in event.metrics.items()}
+                    recorder.log(event.step, {**metrics, **describe(steps_per_second=rates[-1])})
+            ending = ended()
+            if event.step % save_every == 0 or event.step == steps or ending:
+                states = unstack(lift.unreplicate(event.state), lanes)
+                for recorder, state in zip(recorders, states, strict=True):
+                    recorder.validate(event.step, state)
+            if ending:
+                raise KeyboardInterrupt
+            since, last = time.perf_counter(), event.step
     return list(states), describe(steps_per_second=statistics.median(rates))
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sslx import __main__, cli, console
+from sslx.interruption import deferred
 
 ROOT = Path(__file__).parent.parent
 SCRIPT, NAME = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]["sslx"].split(":")
@@ -72,3 +73,11 @@ def test_all_is_loaded_when_the_command_begins(monkeypatch):
     monkeypatch.setattr(cli.List, "__call__", lambda _: calls.append("runs"))
     assert cli.main(["list", "methods"], begin=lambda: calls.append("begins")) == 0
     assert calls == ["loaded", "begins", "runs"]
+
+
+def test_a_program_of_the_users_ends_in_its_own_way():
+    """Training lets SIGTERM wait where the command line has made it an interruption, and nowhere else."""
+    usual = signal.getsignal(signal.SIGTERM)
+    with deferred() as ended:
+        assert signal.getsignal(signal.SIGTERM) is usual
+        assert not ended()

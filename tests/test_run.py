@@ -5,6 +5,7 @@ import inspect
 import json
 import re
 import shutil
+import signal
 from functools import partial
 
 import jax
@@ -13,11 +14,12 @@ import numpy as np
 import pytest
 
 from cheap_view import brighten
-from sslx import augment, cli, data, evaluate, folder, frozen, parallel, run, seeds
+from sslx import augment, cli, data, evaluate, fit, folder, frozen, parallel, run, seeds
 from sslx.config import ConfigError
 from sslx.evaluate import _few_label
 from sslx.methods import METHODS
 from sslx.presets import preset
+from sslx.train import train
 
 SMALL = preset("digits-isoloss", model="mlp", target="ema", projector=(16, 8), steps=12, checkpoint_every=4, batch_size=64)
 SPEED = {"images_per_second", "seconds_per_epoch", "model_flops_utilisation", "step_gflop", "peak_gflop_per_second"}
@@ -52,17 +54,9 @@ def quick_scores(monkeypatch):
     monkeypatch.setattr(run, "render", lambda *_: "a report")
 
 
-def interrupt_at(step):
+def interrupt_at(step, of="checkpoint"):
     def watch(kind, record):
-        if kind == "checkpoint" and record["step"] == step:
-            raise KeyboardInterrupt
-
-    return watch
-
-
-def interrupt_after(step):
-    def watch(kind, record):
-        if kind == "log" and record["step"] > step:
+        if kind == of and record["step"] == step:
             raise KeyboardInterrupt
 
     return watch
@@ -136,7 +130,7 @@ def test_a_resumed_run_is_the_same_run(finished, tmp_path, quick_scores):
     """Wherever its images lie by then, and however often it is saved from there on."""
     moved = dataclasses.replace(SMALL, data_dir="elsewhere", feed="host", checkpoint_every=6)
     with pytest.raises(KeyboardInterrupt):
-        run.pretrain(SMALL, out=tmp_path / "second", watch=interrupt_after(8))
+        run.pretrain(SMALL, out=tmp_path / "second", watch=interrupt_at(12, of="log"))
     with folder_checkpoints(tmp_path / "second") as checkpoints:
         assert checkpoints.last() == 8
     run.pretrain(moved, out=tmp_path / "second", resume=True)
@@ -146,6 +140,33 @@ def test_a_resumed_run_is_the_same_run(finished, tmp_path, quick_scores):
     jax.tree.map(np.testing.assert_array_equal, whole, resumed)
     for name in ("metrics.jsonl", "validation.jsonl"):
         assert untimed(tmp_path / "second" / name) == untimed(finished[0] / name)
+
+
+def test_a_run_that_is_ended_is_saved_first_and_goes_on_from_there(finished, quick_scores, tmp_path, monkeypatch):
+    """Where the command line has made SIGTERM an interruption; the second one does not wait."""
+
+    def ended(*args, **named):
+        for event in train(*args, **named):
+            if event.step == 4:
+                signal.raise_signal(signal.SIGTERM)
+                with pytest.raises(KeyboardInterrupt):
+                    signal.raise_signal(signal.SIGTERM)
+            yield event
+
+    usual, config = signal.signal(signal.SIGTERM, signal.default_int_handler), dataclasses.replace(SMALL, checkpoint_every=12)
+    try:
+        monkeypatch.setattr(fit, "train", ended)
+        with pytest.raises(KeyboardInterrupt):
+            run.pretrain(config, out=tmp_path / "run")
+        monkeypatch.setattr(fit, "train", train)
+        assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGTERM, usual)
+    with folder_checkpoints(tmp_path / "run") as checkpoints:
+        assert checkpoints.steps() == [4]
+    run.pretrain(config, out=tmp_path / "run", resume=True)
+    states = [frozen.load_run(out)[1] for out in (finished[0], tmp_path / "run")]
+    jax.tree.map(np.testing.assert_array_equal, *((s.params, s.batch_stats, s.opt_state) for s in states))
 
 
 def test_a_finished_run_is_read(finished, tmp_path, monkeypatch):
@@ -192,13 +213,9 @@ def test_last_and_best_are_kept(finished):
 
 
 def test_all_checkpoints_are_kept_where_that_is_asked_for(tmp_path, quick_scores, capsys):
-    out = tmp_path / "all"
-    states = {}
-    run.pretrain(
-        dataclasses.replace(SMALL, keep_all=True),
-        out=out,
-        watch=lambda kind, record: states.update({record["step"]: record["state"]}) if kind == "checkpoint" else None,
-    )
+    out, states = tmp_path / "all", {}
+    watch = lambda kind, record: states.update({record["step"]: record["state"]}) if kind == "checkpoint" else None  # noqa: E731
+    run.pretrain(dataclasses.replace(SMALL, keep_all=True), out=out, watch=watch)
     with folder_checkpoints(out) as checkpoints:
         assert checkpoints.steps() == sorted(states)[1:] == [4, 8, 12]
     for step in sorted(states)[1:]:
