@@ -200,7 +200,7 @@ def mended(path: str) -> str:
 def write(out: Path, request: Request, sources: list[Source], labels: np.ndarray, rows: dict[str, np.ndarray], facts: Facts) -> Facts:
     """Decode the rows of every part into the cache folder `out`."""
     paths = [entry.path for entry in sources]
-    size, notes = common_size(list(in_parallel(probe, paths)))
+    size, notes = common_size(list(in_parallel(probe, paths, lambda done: request.progress(done, len(paths)))))
     parts = {part: (partial(decode, size=size), [paths[row] for row in chosen]) for part, chosen in rows.items()}
     write_parts(out, parts, {part: labels[chosen] for part, chosen in rows.items() if part != "unlabelled"}, size, request.progress)
     return facts._replace(notes=(*notes, *facts.notes))

@@ -29,7 +29,7 @@ def test_images_come_in_the_order_of_class_and_name_with_their_labels(tmp_path):
         np.testing.assert_array_equal(images, [pixels[path] for path in sorted(pixels) if split in path.parts])
     kinds = "other files than PNG, JPEG or WebP, or outside of the classes and parts that are read"
     assert found.notes == (f"passed over: 2 ({kinds}), the first {tmp_path}/set/train/ant.png",)
-    assert calls[-1] == (16, 16)
+    assert calls == [(16, 16), (9, 16), (16, 16)]  # headers first, which takes minutes where there are many
 
 
 @pytest.mark.parametrize("extension", ["jpg", "JPEG", "webp"])
