@@ -64,10 +64,13 @@ def raw_pixels(images: np.ndarray) -> Float[np.ndarray, "N d"]:
 
 
 def shrink(images: Shaped[np.ndarray, "N H W C"], square: int) -> Float[np.ndarray, "N h w C"]:
-    """Means over squares of `square` x `square` pixels."""
+    """Means over squares of `square` x `square` pixels; sums of whole numbers are whole, which is exact and faster."""
     height, width = (side // square for side in images.shape[1:3])
     whole = images[:, : height * square, : width * square]
-    return whole.reshape(len(images), height, square, width, square, -1).mean((2, 4), dtype=np.float32)
+    dtype = np.uint32 if images.dtype.kind in "iu" else np.float32
+    rows = whole.reshape(len(images), height, square, -1).sum(2, dtype=dtype)
+    squares = rows.reshape(len(images), height, width, square, -1).sum(3, dtype=dtype)
+    return squares.astype(np.float32) / np.float32(square**2)
 
 
 def _check_images(images: np.ndarray) -> None:
