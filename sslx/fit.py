@@ -153,7 +153,7 @@ def fit(parts: Parts, recorders: Sequence[Recorder], states: Sequence[TrainState
                 for recorder, state in zip(recorders, states, strict=True):
                     recorder.validate(event.step, state)
             if ending:
-                raise KeyboardInterrupt
+                break
             since, last = time.perf_counter(), event.step
     return list(states), describe(steps_per_second=statistics.median(rates))
 

@@ -9,7 +9,7 @@ import jax
 
 @contextlib.contextmanager
 def deferred() -> Iterator[Callable[[], bool]]:
-    """Let the first SIGTERM wait; what is yielded says whether it has come. The second interrupts at once.
+    """Let the first SIGTERM wait until the end; what is yielded says whether it has come. The second interrupts at once.
 
     This is for a lone process of the command line, where SIGTERM is an interruption; another program keeps its own ways.
     """
@@ -29,3 +29,5 @@ def deferred() -> Iterator[Callable[[], bool]]:
         yield lambda: came
     finally:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if came:
+        raise KeyboardInterrupt

@@ -90,16 +90,18 @@ def read_data(config: Config, watch: Watch) -> Parts:
 
 def train_and_score(parts: Parts, configs: Sequence[Config], runs: Sequence[RunFolder], watch: Watch, clock: float) -> list[dict[str, Any]]:
     """Train runs that differ in their seed side by side (a single one from its last checkpoint on), score them, write their folders."""
+    on_first(check_alone)(runs)  # where all processes hear of it
     configs = [on_first(keeping)(*each) for each in zip(configs, runs, strict=True)]
     unmeasured = () if parts.dataset.classes else (NO_LABELS,)
     notes = (*parts.dataset.notes, *unmeasured, describe_feed(configs[0], parts.dataset))
     what = {"config": configs[0], "seeds": [config.seed for config in configs], "steps": parts.steps, "devices": len(jax.devices())}
     watch("start", {"run": ", ".join(str(run.path) for run in runs), **what, "notes": notes})
-    on_first(check_alone)(runs)  # where all processes hear of it
     with contextlib.ExitStack() as stack:
         for run in runs if is_first() else ():
             stack.enter_context(run.alone())
-        opened = [stack.enter_context(Checkpoints(run.checkpoints, keep_all=configs[0].keep_all)) for run in runs]
+        opened = [
+            stack.enter_context(Checkpoints(run.checkpoints, keep_all=config.keep_all)) for config, run in zip(configs, runs, strict=True)
+        ]
         recorders = [Recorder(*each, watch) for each in zip(configs, [parts] * len(runs), runs, opened, strict=True)]
         with enough_memory(partial(explain_state, configs, parts)):
             firsts = jax.block_until_ready([initial_state(config, inputs_of(parts.dataset), parts.optimizer) for config in configs])

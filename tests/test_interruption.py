@@ -75,6 +75,18 @@ def test_all_is_loaded_when_the_command_begins(monkeypatch):
     assert calls == ["loaded", "begins", "runs"]
 
 
+def test_an_end_that_waited_is_not_forgotten():
+    """One that comes while the last checkpoint is written, after which nobody asks."""
+    usual = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    done = []
+    try:
+        with pytest.raises(KeyboardInterrupt), deferred():
+            done.append(signal.raise_signal(signal.SIGTERM))
+    finally:
+        signal.signal(signal.SIGTERM, usual)
+    assert done == [None]
+
+
 def test_a_program_of_the_users_ends_in_its_own_way():
     """Training lets SIGTERM wait where the command line has made it an interruption, and nowhere else."""
     usual = signal.getsignal(signal.SIGTERM)

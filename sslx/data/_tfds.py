@@ -100,7 +100,7 @@ def open_splits(path: Path) -> tuple[dict[str, Sequence[Any]], Keys]:
         raw: Any = {image: tensorflow_datasets.decode.SkipDecoding()}  # pyright: ignore[reportCallIssue]
         there = {part: [name for name in names if name in builder.info.splits or part == "train"] for part, names in SPLITS.items()}
         found = {part: [builder.as_data_source(name, decoders=raw) for name in names] for part, names in there.items() if names}
-        return {part: next((data for data in some if names_class(data, label)), some[0]) for part, some in found.items()}, keys
+        return {part: some[0] if len(some) == 1 else first_with_classes(some, label) for part, some in found.items()}, keys
     except ImportError as error:
         raise DataError(f"{path} cannot be read without {error.name}; pip install tensorflow-datasets array-record") from None
     except Exception as error:  # whatever the reader meets in files that it did not write
@@ -110,6 +110,6 @@ def open_splits(path: Path) -> tuple[dict[str, Sequence[Any]], Keys]:
         ) from None
 
 
-def names_class(data: Sequence[Any], label: str) -> bool:
-    """Whether the first example has a class; the test images of a competition have -1."""
-    return len(data) > 0 and int(data[0].get(label, -1)) >= 0
+def first_with_classes(splits: Sequence[Sequence[Any]], label: str) -> Sequence[Any]:
+    """The first split whose first example has a class, else the first; the test images of a competition have -1."""
+    return next((data for data in splits if len(data) > 0 and int(data[0].get(label, -1)) >= 0), splits[0])
