@@ -60,10 +60,12 @@ class Evaluate:
         """Run it."""
         from sslx import frozen
         from sslx.evaluate import PARTS
+        from sslx.progress import Watcher
 
         chosen = tuple(part for part in PARTS if getattr(self, part)) or (() if self.features else PARTS)
         where = {"dataset": self.dataset, "data_dir": self.data_dir, "save_to": self.features}
-        result = frozen.assess(self.run, chosen, best=self.best, step=self.step, **where)
+        with Watcher() as watcher:
+            result = frozen.assess(self.run, chosen, best=self.best, step=self.step, watch=watcher.watch, **where)
         console.print_result(
             result, console.describe_scores("trained encoder", result) if chosen else f"features are in {self.features}", self.json
         )
@@ -83,8 +85,10 @@ class Diagnose:
     def __call__(self) -> None:
         """Run it."""
         from sslx import diagnosis
+        from sslx.progress import Watcher
 
-        record = diagnosis.examine(self.source)
+        with Watcher() as watcher:
+            record = diagnosis.examine(self.source, watcher.watch)
         try:
             record["figure"] = diagnosis.draw(record, self.out)
         finally:  # a figure that cannot be drawn does not cost the verdict

@@ -21,6 +21,7 @@ from sslx.frozen import load_run
 from sslx.memory import enough_memory, explain_evaluation
 from sslx.pixels import unit_interval
 from sslx.train import TrainState
+from sslx.watch import Watch, evaluating, silent
 
 FILES = (".npz", ".npy")
 ARRAYS = ("features", "features_b", "labels")
@@ -40,13 +41,14 @@ class Material(NamedTuple):
     signal_before: float | None = None
 
 
-def diagnose(source: str | Path, *, out: str | Path | None = None) -> dict[str, Any]:
+def diagnose(source: str | Path, *, out: str | Path | None = None, watch: Watch = silent) -> dict[str, Any]:
     """Diagnose the embedding of a run, or features that any library saved, and draw what the verdict rests on.
 
     Args:
         source: a run folder, an .npz file with `features` [N, d] and, where there are any, `features_b` (the same images in another
             view) and `labels` [N], or an .npy file of features alone.
         out: folder for the figure, made if need be; by default the run folder, or the current one for a file.
+        watch: called with "data" and "evaluate" and a record, as in `sslx.pretrain`.
 
     Returns:
         verdict, sentence, remedy, evidence, efficiency {gauge: {functional: eta}}, last loss terms, spectrum, modes, and the figure's
@@ -55,14 +57,14 @@ def diagnose(source: str | Path, *, out: str | Path | None = None) -> dict[str, 
     Raises:
         FolderError, DataError, ConfigError: the source cannot be read or does not fit, or the figure cannot be written.
     """
-    record = examine(source)
+    record = examine(source, watch)
     return {**record, "figure": draw(record, out)}
 
 
-def examine(source: str | Path) -> dict[str, Any]:
+def examine(source: str | Path, watch: Watch = silent) -> dict[str, Any]:
     """The diagnosis but for its figure, as JSON values; the same errors."""
     source = Path(source)
-    material = saved_features(source) if holds_features(source) else features_of_run(source)
+    material = saved_features(source) if holds_features(source) else features_of_run(source, watch)
     try:
         return {"source": str(source), **jsonable(judge(material))}
     except ValueError as error:
@@ -145,13 +147,13 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def features_of_run(path: Path) -> Material:
+def features_of_run(path: Path, watch: Watch) -> Material:
     """What a run folder says of the embedding of its last checkpoint."""
     with enough_memory(explain_evaluation):
-        return features_of_state(*load_run(path))._replace(terms=last_terms(path))
+        return features_of_state(*load_run(path, watch=watch), watch)._replace(terms=last_terms(path))
 
 
-def features_of_state(config: Config, state: TrainState, dataset: Dataset) -> Material:
+def features_of_state(config: Config, state: TrainState, dataset: Dataset, watch: Watch = silent) -> Material:
     """The embeddings of two views of at most 2,048 training images, and the predictor as a matrix: a learnt one as its best linear fit."""
     method = config.build_method()
     rehearse(config, method, inputs_of(dataset))
@@ -166,15 +168,17 @@ def features_of_state(config: Config, state: TrainState, dataset: Dataset) -> Ma
         apply = partial(network.apply, {"params": params, "batch_stats": batch_stats}, train=train, mutable=["batch_stats"])
         return [apply(view, rngs={"dropout": jax.random.fold_in(key, len(views) + i)})[0][1:] for i, view in enumerate(views[:2])]
 
-    def embed_all(state: TrainState, *, train: bool = False) -> Any:
-        keys = jax.random.split(state.key, count // block)
-        blocks = zip(keys, rows.reshape(-1, block), strict=True)
-        parts = [embed(state.params, state.batch_stats, key, dataset.train_images[r], train=train) for key, r in blocks]
+    def embed_all(of: str, state: TrainState, *, train: bool = False) -> Any:
+        tell, parts = evaluating(watch, of), []
+        for key, r in zip(jax.random.split(state.key, count // block), rows.reshape(-1, block), strict=True):
+            tell("two views", done=len(parts) * block, total=count)
+            parts.append(embed(state.params, state.batch_stats, key, dataset.train_images[r], train=train))
         return jax.tree.map(lambda *blocks: np.concatenate(blocks), *parts)
 
     untrained = initial_state(config, inputs_of(dataset), config.build_optimizer(1)[1])
-    (before_a, _), (before_b, _) = embed_all(untrained, train=True)  # its running statistics are not yet those of any image
-    (z_a, p_a), (z_b, p_b) = embed_all(state)
+    before = embed_all("random encoder", untrained, train=True)  # its running statistics are not yet those of any image
+    (before_a, _), (before_b, _) = before
+    (z_a, p_a), (z_b, p_b) = embed_all("trained encoder", state)
     predictor = None
     if method.matrix is not None:
         predictor = np.asarray(method.matrix(state.method_state))

@@ -5,7 +5,7 @@ import itertools
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -25,10 +25,10 @@ from sslx.folder import FolderError, RunFolder
 from sslx.interruption import deferred
 from sslx.processes import on_first
 from sslx.train import TrainState, make_step, probe_accuracy, train
+from sslx.watch import Watch, of_seed
 
 LOG_EVERY = 20
 SPECTRUM_IMAGES = 25_600  # as many as RankMe's authors use
-Watch = Callable[[str, dict[str, Any]], None]
 
 
 class Recorder:
@@ -36,7 +36,7 @@ class Recorder:
 
     def __init__(self, config: Config, parts: Parts, run: RunFolder, checkpoints: Checkpoints, watch: Watch) -> None:
         self.config, self.parts, self.run, self.checkpoints = config, parts, run, checkpoints
-        self.watch = lambda kind, record: watch(kind, {"seed": config.seed, **record})
+        self.watch = of_seed(watch, config.seed)
         self.inputs = inputs_of(parts.dataset)
         rows = evaluate.monitored(parts.split)
         self.images, self.labels = parts.dataset.train_images[rows], parts.dataset.train_labels[rows]

@@ -18,14 +18,20 @@ from sslx.fit import check_data, saved_inputs
 from sslx.folder import FolderError, RunFolder
 from sslx.memory import enough_memory, explain_evaluation
 from sslx.train import TrainState
+from sslx.watch import Watch, evaluating, reading, silent
 
 Features = tuple[np.ndarray, np.ndarray]  # of the training and the test images
 
 
-def encode(config: Config, dataset: Dataset, state: TrainState) -> Features:
-    """Features of the training and the test images."""
+def encode(config: Config, dataset: Dataset, state: TrainState, tell: Callable[..., None] = lambda part, **_: None) -> Features:
+    """Features of the training and the test images; `tell` hears of the images that are done."""
     apply, variables = frozen_encoder(config.model), variables_of(state)
-    return evaluate.extract(apply, variables, dataset.train_images), evaluate.extract(apply, variables, dataset.test_images)
+
+    def features(name: str, images: np.ndarray) -> np.ndarray:
+        part = f"features of the {name} images"
+        return evaluate.extract(apply, variables, images, progress=lambda done, total: tell(part, done=done, total=total))
+
+    return features("training", dataset.train_images), features("test", dataset.test_images)
 
 
 def assess(
@@ -37,6 +43,7 @@ def assess(
     save_to: str | None = None,
     best: bool = False,
     step: int | None = None,
+    watch: Watch = silent,
 ) -> dict[str, Any]:
     """The accuracies of a finished run that `parts` asks for ("knn", "linear", "few_label").
 
@@ -48,13 +55,15 @@ def assess(
         save_to: an .npz file for features, labels, test_features and test_labels.
         best: take the checkpoint with the best validation accuracy in place of the last one.
         step: take that of this step.
+        watch: called with "data" and "evaluate" and a record, as in `sslx.pretrain`.
 
     Raises:
         FolderError, DataError: the run or the data cannot be read, the images do not fit the encoder, there are no labels for accuracies,
             or `save_to` cannot be written.
         OutOfMemory: the device has not enough memory.
     """
-    config, state, images = load_run(run, dataset, data_dir, best=best, step=step)
+    config, state, images = load_run(run, dataset, data_dir, best=best, step=step, watch=watch)
+    tell = evaluating(watch, "frozen encoder")
     if parts and not images.classes:
         raise DataError(
             f"{images.name} has no labels to measure an accuracy by; name images that have some with --dataset, or ask for features alone "
@@ -62,7 +71,7 @@ def assess(
         )
     try:
         with enough_memory(explain_evaluation):
-            arrays = encode(config, images, state)
+            arrays = encode(config, images, state, tell)
     except ValueError as error:
         raise DataError(f"{images.name}: {error}") from None
     if save_to is not None:
@@ -74,7 +83,7 @@ def assess(
         }
         with folders.replacing(Path(save_to)) as temporary, temporary.open("wb") as file:
             np.savez(file, **split)
-    return evaluate.evaluate(*arrays, images, parts=parts) if parts else {}
+    return evaluate.evaluate(*arrays, images, parts=parts, progress=tell) if parts else {}
 
 
 def load(run: str | Path, *, best: bool = False, step: int | None = None) -> tuple[Callable[..., Array], dict[str, Any]]:
@@ -94,7 +103,13 @@ def load(run: str | Path, *, best: bool = False, step: int | None = None) -> tup
 
 
 def load_run(
-    run: str | Path, dataset: str | None = None, data_dir: str | None = None, *, best: bool = False, step: int | None = None
+    run: str | Path,
+    dataset: str | None = None,
+    data_dir: str | None = None,
+    *,
+    best: bool = False,
+    step: int | None = None,
+    watch: Watch = silent,
 ) -> tuple[Config, TrainState, Dataset]:
     """Settings and last or chosen state of a run folder, and its data set or the other one that is named.
 
@@ -103,7 +118,7 @@ def load_run(
     """
     folder = RunFolder(Path(run))
     config, inputs, state = read_run(folder, best=best, step=step)
-    images = data.load(dataset or config.dataset, data_dir=data_dir or config.data_dir)
+    images = data.load(dataset or config.dataset, data_dir=data_dir or config.data_dir, progress=reading(watch))
     if dataset in (None, config.dataset):
         check_data(images, inputs, folder)
     return config, state, images

@@ -7,6 +7,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+SILENCE = 30  # seconds between two lines of reading or evaluating, where no bar shows it
+PARTS = {"knn": "nearest neighbours", "linear": "linear probe", "few_label": "few labels"}
+
 
 class Watcher:
     """A context whose `watch` method is handed to `sslx.pretrain`."""
@@ -15,8 +18,8 @@ class Watcher:
         self.console = Console(stderr=True, highlight=False, markup=False, emoji=False, quiet=quiet)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self.bar = Progress(*columns, console=self.console, speed_estimate_period=3600, disable=quiet or not self.console.is_terminal)
-        self.task = self.bar.add_task("training", total=None)
-        self.steps, self.several, self.losses = 0, False, {}
+        self.task = self.bar.add_task("reading", total=None)
+        self.steps, self.several, self.losses, self.spoken = 0, False, {}, float("-inf")
 
     def __enter__(self) -> "Watcher":
         self.bar.start()
@@ -29,7 +32,7 @@ class Watcher:
         """Show one event of a run."""
         turn = f"{record['turn']}: " if "turn" in record else f"seed {record['seed']}: " if self.several and "seed" in record else ""
         if kind == "data":
-            self.bar.update(self.task, completed=record["done"], total=record["total"], description="reading images")
+            self.count("reading images", record["done"], record["total"])
         elif kind == "start":
             self.steps, self.several = record["steps"], len(record["seeds"]) > 1
             self.bar.reset(self.task, total=self.steps, description="compiling")
@@ -42,8 +45,16 @@ class Watcher:
             loss = f", loss {self.losses[record['seed']]:.4g}" if record["seed"] in self.losses else ""
             self.console.print(f"{turn}step {record['step']}/{self.steps}{loss}: {quality(record)}{self.left()}", soft_wrap=True)
         elif kind == "evaluate":
-            self.bar.update(self.task, description="evaluating")
-            self.console.print("evaluating and writing the report", soft_wrap=True)
+            part = PARTS.get(record["part"], record["part"])
+            self.count(f"{turn}evaluating the {record['of']}: {part}", record.get("done", 0), record.get("total"))
+
+    def count(self, what: str, done: int, total: int | None) -> None:
+        """Show how much of it is done: in the bar, else by a line now and then."""
+        self.bar.update(self.task, completed=done, total=total, description=what)
+        self.bar.tasks[0].total = total  # which `update` leaves where it is None
+        if self.bar.disable and (now := self.console.get_time()) >= self.spoken + SILENCE:
+            self.spoken = now
+            self.console.print(f"{what}, {done} of {total}" if done else what, soft_wrap=True)
 
     def left(self) -> str:
         """How long training takes on, once that can be said."""

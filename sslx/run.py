@@ -25,7 +25,7 @@ from sslx.checkpoint import Checkpoints
 from sslx.config import Config, check_config
 from sslx.data import Dataset
 from sslx.feed import check_feed, describe_feed
-from sslx.fit import SPECTRUM_IMAGES, Recorder, Watch, begin, fit
+from sslx.fit import SPECTRUM_IMAGES, Recorder, begin, fit
 from sslx.folder import RunFolder
 from sslx.frozen import Features, encode
 from sslx.memory import enough_memory, explain_evaluation, explain_state, explain_step
@@ -33,12 +33,9 @@ from sslx.pixels import unit_interval
 from sslx.processes import is_first, on_all, on_first
 from sslx.report import render
 from sslx.train import TrainState, probe_accuracy
+from sslx.watch import Watch, evaluating, of_seed, reading, silent
 
 NO_LABELS = "there are no labels: no accuracy is measured, only RankMe and efficiency of the embedding"
-
-
-def silent(kind: str, record: dict[str, Any]) -> None:
-    """Watch nothing."""
 
 
 def pretrain(config: Config, *, out: str | Path | None = None, resume: bool = False, watch: Watch = silent) -> dict[str, Any]:
@@ -52,7 +49,8 @@ def pretrain(config: Config, *, out: str | Path | None = None, resume: bool = Fa
         resume: go on from the last checkpoint of the run in `out`, which has to have the same settings but for data_dir, feed,
             checkpoint_every and keep_all, which stays once it is true; of a finished one read the summary.
         watch: called with a kind ("data", "start", "log", "validation", "checkpoint" or "evaluate") and a record as the run goes on;
-            "log" and "validation" have the lines of the two files, "checkpoint" has "state" at "step", from 0 on; all three the "seed".
+            "log" and "validation" have the lines of the two files, "checkpoint" has "state" at "step", from 0 on, "evaluate" says which
+            "part" "of" what begins or how many images of the "total" are "done"; these four have the "seed".
 
     Returns:
         The summary that is also written to summary.json: accuracies as fractions in [0, 1], with those of the random encoder
@@ -83,7 +81,7 @@ def train_one(config: Config, read: Callable[[], Parts], *, out: str | Path | No
 @on_all
 def read_data(config: Config, watch: Watch) -> Parts:
     """The parts of a run, which every process reads; `watch` hears how many images have been read."""
-    parts = assemble(config, lambda done, total: watch("data", {"done": done, "total": total}))
+    parts = assemble(config, reading(watch))
     check_feed(config)
     return parts
 
@@ -108,9 +106,8 @@ def train_and_score(parts: Parts, configs: Sequence[Config], runs: Sequence[RunF
             start, states = begin(recorders, firsts)
         with enough_memory(partial(explain_step, configs[0], parts)):
             states, speed = fit(parts, recorders, states, start)
-    watch("evaluate", {})
     with enough_memory(explain_evaluation):
-        return score(parts, configs, runs, firsts, states, speed, clock)
+        return score(parts, configs, runs, firsts, states, speed, clock, watch)
 
 
 def keeping(config: Config, run: RunFolder) -> Config:
@@ -134,26 +131,43 @@ def score(
     states: Sequence[TrainState],
     speed: dict[str, float],
     clock: float,
+    watch: Watch,
 ) -> list[dict[str, Any]]:
     """Summaries of trained runs that began at `clock`; they are written to their folders, with the reports."""
     summaries = []
     for config, run, first, state in zip(configs, runs, firsts, states, strict=True):
-        features = encode(config, parts.dataset, state)
+        told = partial(evaluating, of_seed(watch, config.seed))
+        features = encode(config, parts.dataset, state, told("trained encoder"))
         summary = {
-            **summarise(config, parts, run, first, state, features),
+            **summarise(config, parts, run, first, state, features, told),
             "speed": speed or folders.last_speed(run.metrics),
             "seconds": round(time.perf_counter() - clock, 1),
         }
         folders.write_json(run.summary, summary)  # before anything is drawn, which could fail
+        told("trained encoder")("report")
         with folders.replacing(run.report) as temporary:
             temporary.write_text(render(summary, *report_material(config, parts, run, state, features[1])))
         summaries.append(summary)
     return summaries
 
 
-def summarise(config: Config, parts: Parts, run: RunFolder, first: TrainState, state: TrainState, features: Features) -> dict[str, Any]:
+def summarise(
+    config: Config,
+    parts: Parts,
+    run: RunFolder,
+    first: TrainState,
+    state: TrainState,
+    features: Features,
+    told: Callable[[str], Callable[..., None]],
+) -> dict[str, Any]:
     """What a run is and how good its encoder is, beside the encoder before training and raw pixels."""
     dataset = parts.dataset
+    scores = score_encoder(config, dataset, state, features, told("trained encoder"))
+    random = {}
+    if dataset.classes:
+        tell = told("random encoder")
+        random = evaluate.evaluate(*encode(config, dataset, first, tell), dataset, progress=tell)
+    told("raw pixels")("accuracies")
     return {
         "run": str(run.path),
         "preset": config.preset,
@@ -161,11 +175,8 @@ def summarise(config: Config, parts: Parts, run: RunFolder, first: TrainState, s
         "dataset": config.dataset,
         "seed": config.seed,
         "steps": parts.steps,
-        **score_encoder(config, dataset, state, features),
-        "baselines": {
-            "random": evaluate.evaluate(*encode(config, dataset, first), dataset) if dataset.classes else {},
-            "raw": parts.raw(),
-        },
+        **scores,
+        "baselines": {"random": random, "raw": parts.raw()},
         **provenance(),
     }
 
@@ -185,14 +196,14 @@ def report_material(config: Config, parts: Parts, run: RunFolder, state: TrainSt
     )
 
 
-def score_encoder(config: Config, dataset: Dataset, state: TrainState, features: Features) -> dict[str, Any]:
+def score_encoder(config: Config, dataset: Dataset, state: TrainState, features: Features, tell: Callable[..., None]) -> dict[str, Any]:
     """The accuracies of the trained encoder and its online probe where there are labels, and RankMe and efficiency of the embedding of
     at most SPECTRUM_IMAGES random training images."""
     train, test = features
     some = train[evaluate.random_rows(len(train), SPECTRUM_IMAGES)]
     z = evaluate.extract(frozen_projector(config, inputs_of(dataset)), variables_of(state, "projector"), some)
     online = {"online_accuracy": probe_accuracy(state.probe, test, dataset.test_labels)} if state.probe else {}
-    accuracies = evaluate.evaluate(train, test, dataset) if dataset.classes else {}
+    accuracies = evaluate.evaluate(train, test, dataset, progress=tell) if dataset.classes else {}
     return {**accuracies, **online, **evaluate.embedding_scores(z)}
 
 

@@ -14,9 +14,9 @@ import numpy as np
 from sslx import folder as folders
 from sslx.checkpoint import Checkpoints
 from sslx.config import Config, ConfigError, check_config
-from sslx.fit import Watch
 from sslx.processes import on_first
-from sslx.run import read_data, silent, train_and_score, train_one
+from sslx.run import read_data, train_and_score, train_one
+from sslx.watch import Watch, silent
 
 SIDE_BY_SIDE = ("mlp",)  # without convolutions, of which vmap makes ones with groups
 AVERAGED = ("knn_accuracy", "linear_accuracy", "online_accuracy", "few_label_accuracy", "rankme", "efficiency")

@@ -54,7 +54,9 @@ def test_a_run_with_a_closed_form_predictor(tmp_path, capsys, plain_views):
     """Below p_- lie the modes whose correlation has no strength; the decay is a quarter of the run's, in units of the theory."""
     run = untrained_run(tmp_path / "run", "isoloss", [1.0] * 5 + [0.0] * 3, weight_decay=0.2)
     assert cli.main(["diagnose", str(run), "--json"]) == 0
-    record = json.loads(capsys.readouterr().out)
+    printed = capsys.readouterr()
+    record = json.loads(printed.out)
+    assert printed.err == "evaluating the random encoder: two views\n"
     assert record["terms"] == {"loss": 0.25, "attraction": 0.5}
     assert record["evidence"]["neighbour_accuracy"] > 0.5
     modes = {name: np.array(values, float) for name, values in record["modes"].items()}

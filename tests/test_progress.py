@@ -18,6 +18,37 @@ def test_a_run_begins_with_what_is_trained_and_where(capsys):
     ]
 
 
+def test_what_is_read_and_evaluated_is_said_now_and_then_where_no_bar_shows_it(capsys, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("rich.console.monotonic", lambda: now[0])
+    with Watcher() as watcher:
+        for done in (20, 40):
+            watcher.watch("data", {"done": done, "total": 60})
+        for part, counts in (("features", {"done": 0, "total": 9}), ("features", {"done": 5, "total": 9}), ("knn", {}), ("linear", {})):
+            now[0] += 20
+            watcher.watch("evaluate", {"of": "frozen encoder", "part": part, "seed": 3, **counts})
+    assert capsys.readouterr().err.splitlines() == [
+        "reading images, 20 of 60",
+        "evaluating the frozen encoder: features, 5 of 9",
+        "evaluating the frozen encoder: linear probe",
+    ]
+
+
+def test_on_a_terminal_the_bar_shows_it(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+    with Watcher() as watcher:
+        watcher.watch("evaluate", {"of": "frozen encoder", "part": "features", "done": 128, "total": 512})
+        watcher.bar.refresh()
+        watcher.watch("evaluate", {"of": "raw pixels", "part": "knn"})
+        assert (watcher.bar.tasks[0].completed, watcher.bar.tasks[0].total) == (0, None)
+    shown = capsys.readouterr().err
+    assert "evaluating the frozen encoder: features" in shown
+    assert "128/512" in shown
+    assert "evaluating the frozen encoder: features, 128" not in shown
+    assert "evaluating the raw pixels: nearest neighbours" in shown
+
+
 def test_a_line_says_which_seed_the_loss_and_how_long_it_takes_on(capsys, monkeypatch):
     """However long a step takes, and anew where the next run begins."""
     now = [0.0]

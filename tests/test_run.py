@@ -24,6 +24,7 @@ from sslx.train import train
 SMALL = preset("digits-isoloss", model="mlp", target="ema", projector=(16, 8), steps=12, checkpoint_every=4, batch_size=64)
 SPEED = {"images_per_second", "seconds_per_epoch", "model_flops_utilisation", "step_gflop", "peak_gflop_per_second"}
 SPEED |= {"peak_memory_gib", "compile_seconds"}
+EVALUATED = ("features of the training images", "features of the test images", "knn", "linear", "few_label")
 STUB = {"knn_accuracy": 0.0, "linear_accuracy": 0.0, "few_label_accuracy": {"2": 0.0}, "few_label_std": {"2": 0.0}}
 
 
@@ -106,7 +107,16 @@ def test_progress_is_told_in_order(finished):
     kinds = [kind for kind, _ in finished[2]]
     assert kinds[0] == "start"
     assert kinds.count("validation") == 3
-    assert kinds[-1] == "evaluate"
+    evaluated = [record for kind, record in finished[2] if kind == "evaluate"]
+    assert kinds[-len(evaluated) :] == ["evaluate"] * len(evaluated)
+    assert list(dict.fromkeys((record["of"], record["part"]) for record in evaluated)) == [
+        *(("trained encoder", part) for part in EVALUATED),
+        *(("random encoder", part) for part in EVALUATED),
+        ("raw pixels", "accuracies"),
+        ("trained encoder", "report"),
+    ]
+    assert {record["seed"] for record in evaluated} == {0}
+    assert {record["total"] for record in evaluated if "total" in record} == {500, 360}
 
 
 def test_the_frozen_encoder_gives_the_features_that_were_scored(finished):
@@ -120,7 +130,10 @@ def test_the_frozen_encoder_gives_the_features_that_were_scored(finished):
 
 def test_assess_repeats_the_scores_and_saves_features(finished, tmp_path):
     out, summary, _ = finished
-    assert frozen.assess(out, ("linear",), save_to=str(tmp_path / "f.npz")) == {"linear_accuracy": summary["linear_accuracy"]}
+    events = []
+    scores = frozen.assess(out, ("linear",), save_to=str(tmp_path / "f.npz"), watch=lambda *event: events.append(event))
+    assert scores == {"linear_accuracy": summary["linear_accuracy"]}
+    assert events[-1] == ("evaluate", {"of": "frozen encoder", "part": "linear"})
     with np.load(tmp_path / "f.npz") as saved:
         assert saved["features"].shape[0] == len(saved["labels"]) == 500
         assert saved["test_features"].shape[0] == len(saved["test_labels"]) == 360

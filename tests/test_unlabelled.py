@@ -121,7 +121,9 @@ def test_labelled_images_that_are_named_measure_the_encoder(finished, tmp_path, 
     wanted = evaluate.evaluate(frozen.features(out, "digits", "train"), frozen.features(out, "digits", "test"), digits, parts=("knn",))
     saved = tmp_path / "transfer.npz"
     assert cli.main(["evaluate", str(out), "--dataset", "digits", "--knn", "--json", "--features", str(saved)]) == 0
-    assert json.loads(capsys.readouterr().out) == wanted
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == wanted
+    assert printed.err == "evaluating the frozen encoder: features of the training images\n"
     with np.load(saved) as arrays:
         np.testing.assert_array_equal(arrays["test_labels"], digits.test_labels)
 

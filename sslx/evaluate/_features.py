@@ -17,10 +17,13 @@ SIDE = 32
 BLOCK = 1024
 
 
-def extract(apply: Apply, variables: object, images: np.ndarray, *, batch_size: int = 256) -> Any:
+def extract(
+    apply: Apply, variables: object, images: np.ndarray, *, batch_size: int = 256, progress: Callable[[int, int], None] | None = None
+) -> Any:
     """`apply(variables, images)` on all images, uint8 or in [0, 1]: an array, or a tuple of them, as float32 on the host.
 
-    The last batch is filled up to the same shape, so that a jitted `apply` is compiled once.
+    The last batch is filled up to the same shape, so that a jitted `apply` is compiled once. `progress` is called with (images done, images
+    in all).
 
     Raises:
         ValueError: when there are no images, or unless batch_size is an integer of at least 1.
@@ -28,17 +31,21 @@ def extract(apply: Apply, variables: object, images: np.ndarray, *, batch_size: 
     check_integer("batch_size", batch_size)
     _check_images(images)
     size = min(batch_size, len(images))
-    parts = []
+    whole: Any = None
     for start in range(0, len(images), size):
+        if progress is not None:
+            progress(start, len(images))
         block = images[start : start + size]
-        padded = np.concatenate([block, np.repeat(block[-1:], size - len(block), axis=0)])
-        parts.append(jax.tree.map(partial(first_rows, len(block)), apply(variables, padded)))
-    return jax.tree.map(lambda *blocks: np.concatenate(blocks), *parts)
+        found = apply(variables, np.concatenate([block, np.repeat(block[-1:], size - len(block), axis=0)]))
+        if whole is None:
+            whole = jax.tree.map(lambda y: np.empty((len(images), *y.shape[1:]), np.float32), found)
+        jax.tree.map(partial(fill, slice(start, start + len(block))), whole, found)
+    return whole
 
 
-def first_rows(count: int, y: Array) -> np.ndarray:
-    """The first `count` rows as float32 on the host."""
-    return np.asarray(y, np.float32)[:count]
+def fill(rows: slice, whole: np.ndarray, y: Array) -> None:
+    """Write the first rows of `y` into those `rows`."""
+    whole[rows] = np.asarray(y[: rows.stop - rows.start], np.float32)
 
 
 def jitted(apply: Apply) -> Apply:

@@ -95,7 +95,8 @@ def default_k(count: int) -> int:
 def unit_rows(x: Real[np.ndarray, "N d"]) -> Float[np.ndarray, "N d"]:
     """Rows of length 1, in at least float32; rows of zeros stay; each over a power of two first, lest squares overflow."""
     x = as_floats("x", x)
-    exponent = np.frexp(np.abs(x).max(axis=1, keepdims=True))[1]
-    x = x * np.ldexp(x.dtype.type(1), -np.maximum(exponent, -100))
-    length = np.linalg.norm(x, axis=1, keepdims=True)
-    return x / np.where(length > 0, length, 1)
+    exponent = np.frexp(np.maximum(x.max(axis=1, keepdims=True), -x.min(axis=1, keepdims=True)))[1]
+    y = x * np.ldexp(x.dtype.type(1), -np.maximum(exponent, -100))
+    length = np.sqrt(np.einsum("nd,nd->n", y, y))[:, None]
+    y /= np.where(length > 0, length, 1)
+    return y

@@ -14,6 +14,7 @@ from sslx.threads import thread_pools
 STRENGTHS = (1.0, 0.1, 10.0, 0.01)  # in the order in which a tie is decided
 WEAKER = (0.001, 0.0003)  # what raw pixels of 50,000 images want
 FEW = 1_000  # up to as many rows scikit-learn fits: within milliseconds, and few-label accuracies stay what they were
+ROWS = 4_096  # of a block
 Score = Callable[[np.ndarray, np.ndarray], float]
 
 
@@ -24,13 +25,17 @@ class Scaler(NamedTuple):
     std: Float[np.ndarray, " d"]
 
     def __call__(self, x: Float[np.ndarray, "N d"]) -> Float[np.ndarray, "N d"]:
-        """(x - mean) / std."""
-        return (x - self.mean) / self.std
+        """(x - mean) / std, with room for the result alone."""
+        y = x - self.mean
+        y /= self.std
+        return y
 
 
 def fit_scaler(train: Float[np.ndarray, "N d"]) -> Scaler:
-    """The statistics of the training features."""
-    mean, std = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
+    """The statistics of the training features, in float64, block by block: there may be as many gigabytes of them as the host holds."""
+    blocks = [train[start : start + ROWS] for start in range(0, len(train), ROWS)]
+    mean = np.sum([block.sum(axis=0, dtype=np.float64) for block in blocks], axis=0) / len(train)
+    std = np.sqrt(np.sum([np.square(block - mean).sum(axis=0) for block in blocks], axis=0) / len(train))
     std = np.where(constant(mean, std) | (std <= 1e-6 * max(std.max(), 1e-30)), 1.0, std)
     dtype = np.promote_types(train.dtype, np.float32)
     return Scaler(mean.astype(dtype), std.astype(dtype))

@@ -93,7 +93,9 @@ def cross_entropy(
     terms = partial(block_terms, x, targets, w.astype(x.dtype), b.astype(x.dtype))
     loss, slope_w, slope_b = 0.0, np.zeros(w.T.shape), np.zeros(b.shape)
     for block in pool.map(terms, [slice(start, start + rows) for start in range(0, len(x), rows)]):
-        loss, slope_w, slope_b = loss + block[0], slope_w + block[1], slope_b + block[2]
+        loss += block[0]
+        slope_w += block[1]
+        slope_b += block[2]
     return loss / len(x), slope_w.T / len(x), slope_b / len(x)
 
 

@@ -1,5 +1,6 @@
 """The one evaluation protocol: kNN, linear probe and few labels on standardised frozen features."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,15 @@ PARTS = ("knn", "linear", "few_label")
 
 
 def evaluate(
-    train: Real[np.ndarray, "N d"], test: Real[np.ndarray, "T d"], dataset: Dataset, *, parts: tuple[str, ...] = PARTS
+    train: Real[np.ndarray, "N d"],
+    test: Real[np.ndarray, "T d"],
+    dataset: Dataset,
+    *,
+    parts: tuple[str, ...] = PARTS,
+    progress: Callable[[str], None] = lambda part: None,
 ) -> dict[str, Any]:
-    """Accuracies of features of the labelled training and test images, standardised by the statistics of those training features.
+    """Accuracies of features of the labelled training and test images, standardised by the statistics of those training features;
+    `progress` is called with each of `parts` as it begins.
 
     Returns:
         `knn_accuracy`, `linear_accuracy`, `few_label_accuracy` and `few_label_std` (by labels per class, over 10 draws), as far
@@ -36,10 +43,13 @@ def evaluate(
     arrays = scale(train), train_labels, scale(test), test_labels
     result: dict[str, Any] = {}
     if "knn" in parts:
+        progress("knn")
         result["knn_accuracy"] = knn_accuracy(*arrays)
     if "linear" in parts:
+        progress("linear")
         result["linear_accuracy"] = linear_accuracy(*arrays)
     if "few_label" in parts:
+        progress("few_label")
         few = {str(n): few_label_accuracy(*arrays, per_class=n) for n in PER_CLASS}
         result["few_label_accuracy"] = {n: score.mean for n, score in few.items()}
         result["few_label_std"] = {n: score.std for n, score in few.items()}

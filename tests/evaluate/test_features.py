@@ -15,6 +15,12 @@ def test_batches_of_any_size_give_the_features_of_one_batch():
         np.testing.assert_allclose(sums, total, rtol=1e-6)
 
 
+def test_whoever_asks_hears_how_many_images_are_done():
+    heard = []
+    extract(jitted(lambda _, x: x), None, IMAGES, batch_size=4, progress=lambda *counts: heard.append(counts))
+    assert heard == [(0, 11), (4, 11), (8, 11)]
+
+
 def test_the_encoder_is_compiled_once():
     shapes = []
     extract(jitted(lambda _, x: shapes.append(x.shape) or x), None, IMAGES, batch_size=4)
