@@ -147,7 +147,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def features_of_run(path: Path, watch: Watch) -> Material:
+def features_of_run(path: Path, watch: Watch = silent) -> Material:
     """What a run folder says of the embedding of its last checkpoint."""
     with enough_memory(explain_evaluation):
         return features_of_state(*load_run(path, watch=watch), watch)._replace(terms=last_terms(path))
