@@ -1,7 +1,7 @@
 """ArrayRecord files: PATH/*train*.array_record*, and with test or unlabelled in the name, if there are any, read without TensorFlow.
 
-A record is a serialised tf.train.Example with the features "image" (the bytes of a PNG, JPEG or WebP file) and, unless the set has no
-labels, "label" (a whole number from 0), as tensorflow-datasets and most converters write it.
+A record is a serialised tf.train.Example with the features "image" (the bytes of an image file of a kind that folders may hold) and,
+unless the set has no labels, "label" (a whole number from 0), as tensorflow-datasets and most converters write it.
 """
 
 import re

@@ -16,8 +16,9 @@ from PIL import Image, ImageOps
 from sslx.data._cache import check_room, write_images
 from sslx.data._dataset import DataError, Progress
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp")
-FORMATS = ("PNG", "JPEG", "WEBP")
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "PPM", "TIFF")
+KINDS = "PNG, JPEG, WebP, BMP, PPM or TIFF"
 LARGEST_SIDE = 256
 CHUNK = 64
 S = TypeVar("S")
@@ -32,7 +33,7 @@ def opened(path: str, data: bytes | None = None) -> Iterator[Image.Image]:
         with Image.open(path if data is None else BytesIO(data), formats=FORMATS) as image:
             frames = getattr(image, "n_frames", 1)
             if frames > 1 and image.format != "MPO":  # a photograph that carries its preview
-                raise DataError(f"{path} is animated ({frames} frames), wanted a still image; save one of its frames")
+                raise DataError(f"{path} has {frames} frames, wanted a still image; save one of its frames")
             if image.mode[0] in "IF":
                 raise DataError(f"{path} has more than 8 bits per channel (mode {image.mode}), wanted 8; convert it to 8 bits")
             yield image
@@ -43,7 +44,7 @@ def opened(path: str, data: bytes | None = None) -> Iterator[Image.Image]:
             f"{path} has more than {Image.MAX_IMAGE_PIXELS:,} pixels, as a decompression bomb has; remove it or scale it down"
         ) from None
     except Image.UnidentifiedImageError:
-        raise DataError(f"{path} is no readable PNG, JPEG or WebP image; remove or replace it") from None
+        raise DataError(f"{path} is no readable {KINDS} image; remove or replace it") from None
     except Exception as error:  # a decoder may raise anything on damaged bytes
         raise DataError(f"{path} cannot be decoded ({error}); remove or replace it") from None
 

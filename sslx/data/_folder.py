@@ -1,4 +1,4 @@
-"""A folder of images: PATH/train/<class>/*.png|jpg|jpeg|webp and PATH/test/<class>/... (or validation, val), the test part optional.
+"""A folder of images: PATH/train/<class>/*.png|jpg|... and PATH/test/<class>/... (or validation, val), the test part optional.
 
 Without labels they lie in PATH/train and PATH/test themselves, or all in PATH. Beside PATH/train more images without
 labels may lie in PATH/unlabelled. What lies in directories within a class, or within PATH/unlabelled, belongs to it.
@@ -14,11 +14,11 @@ import numpy as np
 
 from sslx.data._cache import Facts, Source, cached
 from sslx.data._dataset import DataError, Dataset, Request, check_labels, held_out, stratified_split
-from sslx.data._decode import EXTENSIONS, common_size, decode, in_parallel, probe, write_parts
+from sslx.data._decode import EXTENSIONS, KINDS, common_size, decode, in_parallel, probe, write_parts
 from sslx.data._examples import SPLITS
 
 ANNOTATIONS = "val_annotations.txt"
-LAYOUT = "PATH/train/<class>/*.png (or jpg, jpeg, webp; without labels PATH/*.png and no directories)"
+LAYOUT = "PATH/train/<class>/*.png (or other image files; without labels PATH/*.png and no directories)"
 
 
 class Listing(NamedTuple):
@@ -71,7 +71,7 @@ def folder(request: Request) -> Dataset:
 
 def passed_over(paths: list[str]) -> list[str]:
     """The note on what is not read."""
-    what = "other files than PNG, JPEG or WebP, or outside of the classes and parts that are read"
+    what = f"other files than {KINDS}, or outside of the classes and parts that are read"
     return [f"passed over: {len(paths)} ({what}), the first {paths[0]}"] if paths else []
 
 
@@ -106,7 +106,7 @@ def unlabelled(top: Path) -> Listing | None:
     """The images in `top` and its directories; None where there is nothing."""
     found = images_in(str(top)) if top.is_dir() else Listing([], [], [])
     if found.others and not found.sources:
-        raise DataError(f"{top} holds no images; add PNG, JPEG or WebP files or remove the directory")
+        raise DataError(f"{top} holds no images; add {KINDS} files or remove the directory")
     return found if found.sources else None
 
 
@@ -124,7 +124,7 @@ def listing(root: Path, split: str, *, flat: bool) -> Listing:
     for directory in folders:
         part = images_in(directory, frozenset({os.path.realpath(top)}))
         if not part.sources:
-            raise DataError(f"{directory} is a class with no images; add PNG, JPEG or WebP files or remove the directory")
+            raise DataError(f"{directory} is a class with no images; add {KINDS} files or remove the directory")
         found.sources.extend(part.sources)
         found.classes.extend([os.path.basename(directory)] * len(part.sources))
         found.others.extend(part.others)

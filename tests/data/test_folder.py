@@ -27,12 +27,12 @@ def test_images_come_in_the_order_of_class_and_name_with_their_labels(tmp_path):
     assert (found.train_labels.dtype, found.test_labels.dtype) == (np.int32, np.int32)
     for split, images in (("train", found.train_images), ("test", found.test_images)):
         np.testing.assert_array_equal(images, [pixels[path] for path in sorted(pixels) if split in path.parts])
-    kinds = "other files than PNG, JPEG or WebP, or outside of the classes and parts that are read"
+    kinds = "other files than PNG, JPEG, WebP, BMP, PPM or TIFF, or outside of the classes and parts that are read"
     assert found.notes == (f"passed over: 2 ({kinds}), the first {tmp_path}/set/train/ant.png",)
     assert calls == [(16, 16), (9, 16), (16, 16)]  # headers first, which takes minutes where there are many
 
 
-@pytest.mark.parametrize("extension", ["jpg", "JPEG", "webp"])
+@pytest.mark.parametrize("extension", ["jpg", "JPEG", "webp", "bmp", "ppm", "tif", "TIFF"])
 def test_other_formats_are_read(tmp_path, extension):
     write_folder(tmp_path / "set", extension=extension, size=(16, 12))
     found = data.load(f"folder:{tmp_path}/set")

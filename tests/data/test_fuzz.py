@@ -11,6 +11,7 @@ from PIL import Image
 
 from data_builders import cifar100_members, picture, tar_bytes, write_folder
 from sslx import data
+from sslx.data._decode import FORMATS
 
 
 def cases(count):
@@ -64,7 +65,7 @@ def encoded(save):
 ARRAYS = {"images": picture(0, (6, 4)).reshape(6, 4, 3, 1), "labels": np.array([0, 1] * 3)}
 NPZ = [encoded(lambda file: np.savez(file, **ARRAYS)), encoded(lambda file: np.savez_compressed(file, **ARRAYS))]
 TAR = [tar_bytes(cifar100_members()[0], mode) for mode in ("w:gz", "w")]
-IMAGE = {kind: encoded(lambda file, kind=kind: Image.fromarray(picture(0)).save(file, kind)) for kind in ("PNG", "JPEG", "WEBP")}
+IMAGE = {kind: encoded(lambda file, kind=kind: Image.fromarray(picture(0)).save(file, kind)) for kind in FORMATS}
 
 
 @cases(400)
