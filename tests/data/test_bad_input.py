@@ -13,6 +13,7 @@ from array_cases import ARRAYS
 from data_builders import cifar10_members, cifar100_members, picture, stl10_members, tar_bytes, write_folder
 from record_cases import RECORDS
 from sslx import data
+from sslx.data._decode import KINDS
 
 
 def folder(change, **options):
@@ -62,7 +63,7 @@ FOLDERS = {
     "a file": (lambda root: (root / "x").write_text("x") and f"folder:{root}/x", r"x is not a directory"),
     "empty": (lambda root: f"folder:{root}", r"has no directory train/; the layout PATH/train/<class>/\*\.png .* is wanted"),
     "no classes": (lambda root: (root / "set/train").mkdir(parents=True) or f"folder:{root}/set", r"train has no class directories"),
-    "empty class": (folder(remove(*CATS)), r"train/cat is a class with no images; add PNG, JPEG, WebP, BMP, PPM or TIFF files or remove the directory"),
+    "empty class": (folder(remove(*CATS)), f"train/cat is a class with no images; add {KINDS} files or remove the directory"),
     "one class": (folder(lambda root: None, classes=("cat",)), r"set/train holds labels of less than two classes; at least two are wanted"),
     "one image": (
         folder(lambda root: None, train=1, test=0),
@@ -84,8 +85,8 @@ FOLDERS = {
         folder(lambda root: [(root / "train").mkdir(), Image.new("RGB", (8, 8)).save(root / "train/0.png")], train=0),
         r"test/cat is a class without training images",
     ),
-    "no image": (image_file(b"just some text"), r"cat/000\.png is no readable PNG, JPEG, WebP, BMP, PPM or TIFF image; remove or replace it"),
-    "empty image": (image_file(b""), r"cat/000\.png is no readable PNG, JPEG, WebP, BMP, PPM or TIFF image"),
+    "no image": (image_file(b"just some text"), rf"cat/000\.png is no readable {KINDS} image; remove or replace it"),
+    "empty image": (image_file(b""), rf"cat/000\.png is no readable {KINDS} image"),
     "cut image": (image_file(lambda path: path.read_bytes()[:-40]), r"cat/000\.png cannot be decoded \(.+\); remove or replace it"),
     "cut jpeg": (
         image_file(saved("JPEG", picture(0, (64, 64)))[:-300], "train/dog/009.jpg"),
@@ -106,7 +107,7 @@ FOLDERS = {
     "bomb": (image_file(bomb()), r"000\.png has more than [0-9,]+ pixels, as a decompression bomb has; remove it or scale it down"),
     "unlabelled, but no images": (
         folder(lambda root: [(root / "unlabelled").mkdir(), (root / "unlabelled/0.gif").touch()]),
-        r"set/unlabelled holds no images; add PNG, JPEG, WebP, BMP, PPM or TIFF files or remove the directory",
+        f"set/unlabelled holds no images; add {KINDS} files or remove the directory",
     ),
     "link to nothing": (folder(link("gone.png")), r"link\.png is a link to .*gone\.png, which does not exist; remove or mend it"),
     "link to itself": (folder(link("link.png")), r"link\.png"),
