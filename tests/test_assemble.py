@@ -186,7 +186,7 @@ def test_a_loss_without_terms_is_told_what_is_wanted(monkeypatch):
     ("row", "message"),
     [
         (lambda: None, r"must take dtype, axis_name and momentum, as fields of a flax.linen module: .*unexpected keyword argument"),
-        (lambda **_: 3, r"must be a flax.linen module, got int; nnx modules are not taken"),
+        (lambda **_: 3, r"must be a flax.linen module, got int; put one of nnx into flax.nnx.bridge.to_linen"),
     ],
 )
 def test_an_encoder_of_another_kind_is_told_what_is_wanted(row, message, monkeypatch):

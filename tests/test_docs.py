@@ -6,11 +6,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
 from cheap_view import brighten
-from sslx import augment, cli, data, evaluate, methods, models, presets, run
+from sslx import augment, cli, data, evaluate, frozen, methods, models, presets, run
 
 TABLES: tuple[dict[str, Any], ...] = (methods.METHODS, models.ENCODERS, augment.RECIPES, data.DATASETS, presets.PRESETS)
 BLOCKS = re.findall(r"```python\n(.*?)```", (Path(__file__).parent.parent / "docs" / "extending.md").read_text(), re.DOTALL)
@@ -48,6 +49,23 @@ def test_own_parts_are_trained_evaluated_and_resumed(tables, tmp_path, monkeypat
     assert cli.main(["evaluate", summary["run"], "--features", "f.npz"]) == 0
     assert cli.main(["pretrain", "--method", "align_uniform"]) == 2
     assert "method align_uniform has no preset; add one to sslx.presets.PRESETS" in capsys.readouterr().err
+
+
+def test_an_encoder_of_nnx_is_trained(tables, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluate, "evaluate", lambda *_, **__: STUB)
+    monkeypatch.setattr(run, "render", lambda *_: "a report")
+    exec("\n".join(block for block in BLOCKS if "ENCODERS[" in block), {})
+    events = []
+    run.pretrain(
+        presets.preset("digits-vicreg", model="small", steps=2, batch_size=32, projector=(16, 8)),
+        out=tmp_path / "run",
+        watch=lambda *event: events.append(event),
+    )
+    first, last = (record["state"] for kind, record in events if kind == "checkpoint")
+    for before, after in ((first.params, last.params), (first.batch_stats, last.batch_stats)):
+        moved = [not np.array_equal(*pair) for pair in zip(*map(jax.tree.leaves, (before["encoder"], after["encoder"])), strict=True)]
+        assert all(moved)
+    assert np.all(np.isfinite(frozen.features(tmp_path / "run", "digits", "test")))
 
 
 def test_a_program_with_own_rows_is_a_command_line(tmp_path):

@@ -43,5 +43,6 @@ def encoder(name: str, *, dtype: Dtype | None = None, axis_name: AxisName = None
     except TypeError as error:
         raise TypeError(f"model {name} must take dtype, axis_name and momentum, as fields of a flax.linen module: {error}") from error
     if not isinstance(module, nn.Module):
-        raise TypeError(f"model {name} must be a flax.linen module, got {type(module).__name__}; nnx modules are not taken")
+        found = type(module).__name__
+        raise TypeError(f"model {name} must be a flax.linen module, got {found}; put one of nnx into flax.nnx.bridge.to_linen")
     return module
