@@ -5,7 +5,10 @@ A script in a sub-folder reaches it with `sys.path.insert(0, str(Path(__file__).
 
 import argparse
 import csv
+import itertools
+import json
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,11 +53,20 @@ def arguments(description: str | None, default_out: str, *, seed: int = 0, **ext
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    """One line per mapping; the keys of the first are the header."""
+    """One line per mapping; the keys of the first are the header. Beside it provenance.json says how it was made."""
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+    (path.parent / "provenance.json").write_text(json.dumps(how_made(), indent=2) + "\n")
+
+
+def how_made() -> dict[str, Any]:
+    """The command without its --out, the commit, versions and device."""
+    from sslx.run import provenance  # not before: it starts jax, whose settings are the script's
+
+    words = [word for before, word in itertools.pairwise(["", *sys.argv[1:]]) if "--out" not in (before, word.partition("=")[0])]
+    return {"command": " ".join([Path(sys.argv[0]).name, *words]), "commit": commit(), **provenance()}
 
 
 def with_earlier(path: Path, rows: Sequence[Mapping[str, Any]], key: Sequence[str]) -> list[dict[str, Any]]:
