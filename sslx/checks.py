@@ -3,6 +3,7 @@
 They look at shapes, dtypes and plain numbers only, so they cost nothing after tracing; a hyper-parameter that is an array passes unseen.
 """
 
+import difflib
 import math
 from collections.abc import Collection
 from numbers import Integral, Real
@@ -66,7 +67,13 @@ def check_square(name: str, x: AnyArray, width: int | None = None) -> None:
 def check_choice(name: str, value: object, choices: Collection[object]) -> None:
     """Raise ValueError unless `value` is one of `choices`."""
     if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}, got {value!r}")
+        raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}, got {value!r}{near(value, choices)}")
+
+
+def near(value: object, choices: Collection[object]) -> str:
+    """The words that propose the choice whose name is nearest to `value`, none where no name is near."""
+    found = difflib.get_close_matches(str(value), map(str, choices), n=1)
+    return f"; did you mean {found[0]}?" if found else ""
 
 
 def check_integer(name: str, value: int, *, minimum: int = 1) -> None:

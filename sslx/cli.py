@@ -5,7 +5,6 @@ Exit codes: 0 done; 2 bad usage or bad input, with one line that says what was w
 
 import contextlib
 import dataclasses
-import difflib
 import io
 import itertools
 import sys
@@ -16,6 +15,7 @@ import tyro
 
 import sslx
 from sslx import console
+from sslx.checks import near
 from sslx.options import PretrainOptions
 
 
@@ -174,9 +174,8 @@ def main(arguments: list[str] | None = None, *, begin: Callable[[], object] = la
 
 def no_command(word: str) -> str:
     """The one line for a word that is no command; it names the nearest."""
-    near = difflib.get_close_matches(word, COMMANDS, n=1)
-    remedy = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(COMMANDS)}"
-    return f"there is no command {word!r}; {remedy}"
+    remedy = near(word, COMMANDS) or f"; choose one of {', '.join(COMMANDS)}"
+    return f"there is no command {word!r}{remedy}"
 
 
 def one_line(boxed: str) -> str:
@@ -184,8 +183,8 @@ def one_line(boxed: str) -> str:
     texts = [line.strip("│╰╯ ") for line in boxed.strip().splitlines()[1:]]
     message = itertools.takewhile(is_text, itertools.dropwhile(lambda text: not is_text(text), texts))
     advice = itertools.dropwhile(lambda text: text != "Perhaps you meant:", texts)
-    near = [text.split()[0] for text in advice if text.startswith("--") and is_text(text)]
-    hint = f"; did you mean {near[0]}?" if near else ""
+    proposed = [text.split()[0] for text in advice if text.startswith("--") and is_text(text)]
+    hint = f"; did you mean {proposed[0]}?" if proposed else ""
     return f"{' '.join(' '.join(message).split())}{hint} (sslx --help shows the options)"
 
 

@@ -1,7 +1,6 @@
 """What a run is: a frozen dataclass that is checked when it is made."""
 
 import dataclasses
-import difflib
 import math
 import os
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ import optax
 
 from sslx import methods
 from sslx.augment import RECIPES
+from sslx.checks import near
 from sslx.models import ENCODERS
 from sslx.parallel import MODES
 from sslx.train import OPTIMIZERS, optimizer, warmup_cosine
@@ -161,9 +161,7 @@ def check_config(config: Any) -> None:
 def one_of(name: str, value: Any, table: Any) -> None:
     """Raise ConfigError unless `value` is in the table."""
     if not isinstance(value, str) or value not in table:
-        near = difflib.get_close_matches(str(value), table, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise ConfigError(f"{name} must be one of {', '.join(table)}, got {value!r}{hint}")
+        raise ConfigError(f"{name} must be one of {', '.join(table)}, got {value!r}{near(value, table)}")
 
 
 def text(name: str, value: Any, *, optional: bool) -> None:
@@ -193,4 +191,4 @@ def check_fields(fields: Mapping[str, Any]) -> None:
     known = [field.name for field in dataclasses.fields(Config)]
     for name in fields:
         if name not in known:
-            raise ConfigError(f"a run has no setting {name!r}; it has {', '.join(known)}")
+            raise ConfigError(f"a run has no setting {name!r}; it has {', '.join(known)}{near(name, known)}")

@@ -148,11 +148,10 @@ def open_existing(out: str | Path | None, config: Config) -> RunFolder:
     check_place(Path(out))
     folder = RunFolder(Path(out))
     saved, asked = folder.read_config().to_json(), config.to_json()
-    for name, value in saved.items():
-        if value != asked[name] and name not in WITHOUT_EFFECT:
-            raise FolderError(
-                f"{out} holds another run: its {name} is {value!r}, asked was {asked[name]!r}; leave the option out or choose another --out"
-            )
+    differing = [name for name, value in saved.items() if value != asked[name] and name not in WITHOUT_EFFECT]
+    if differing:
+        told = ", ".join(f"its {name} is {saved[name]!r}, asked was {asked[name]!r}" for name in differing)
+        raise FolderError(f"{out} holds another run: {told}; leave the option out or choose another --out")
     return folder
 
 

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from sslx.checks import near
 from sslx.data._arrayrecord import arrayrecord
 from sslx.data._cache import cache_root as cache_root
 from sslx.data._cifar import cifar10, cifar100
@@ -64,4 +65,4 @@ def resolve(name: str, directory: Path | None) -> tuple[Callable[[Request], Data
             return loader, argument
     if prepared(directory, name) is not None:
         return tfds, name
-    raise DataError(f"unknown data set {name!r}; choose one of {', '.join(DATASETS)}")
+    raise DataError(f"unknown data set {name!r}; choose one of {', '.join(DATASETS)}{near(name, DATASETS)}")

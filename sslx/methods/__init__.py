@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from sslx.checks import near
 from sslx.methods._asymmetric import byol, directcopy, directpred, isoloss, simsiam
 from sslx.methods._entropy import (
     byol_logdet,
@@ -80,7 +81,7 @@ def build(name: str, /, *, target: str | None = None, **hyper: Any) -> Method:
         hyper["target"] = pick("target", target, {"ema": "ema", "none": "self"})
     unknown = sorted(set(hyper) - set(known))
     if unknown:
-        raise ValueError(f"{name} has no hyper-parameter {unknown[0]!r}; it has {', '.join(known) or 'none'}")
+        raise ValueError(f"{name} has no hyper-parameter {unknown[0]!r}; it has {', '.join(known) or 'none'}{near(unknown[0], known)}")
     for key, value in hyper.items():
         what = f"hyper-parameter {key} of {name}"
         check_kind(what, value, known[key].default)
