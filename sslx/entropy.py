@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 
 from sslx.checks import check_count, check_matrix, check_positive, check_range, check_square
 from sslx.collectives import all_gather_if, map_rows, pmean_if, row_indices
-from sslx.linalg import logdet_shifted, product, rounding_share, symmetrise
+from sslx.linalg import logdet_shifted, product, rounding_excess, rounding_share, symmetrise
 from sslx.moments import at_least_float32, centre, global_count, second_moment
 from sslx.typing import AnyArray, AxisName, Embedding, Matrix, Number, Scalar
 
@@ -61,7 +61,9 @@ def logdet_entropy(z: Embedding, *, beta: Number = 1.0, axis_name: AxisName = No
     """LogDet estimator: H = 1/2 log det(I + beta Zc^T Zc / N), Zc centred over the batch.
 
     It is finite for rank-deficient points, 0 when all are equal (with gradient 0), and grows with the logarithm of their scale; for large
-    beta it is 1/2 log det of the covariance plus d/2 log beta. The smaller of I_d + Zc^T Zc and I_N + Zc Zc^T is decomposed.
+    beta it is 1/2 log det of the covariance plus d/2 log beta. The smaller of I_d + Zc^T Zc and I_N + Zc Zc^T is decomposed. Directions
+    whose variance is within rounding of the largest ones' (2e-6 of their norm in float32, 4e-15 in float64) count as none where the points
+    are as large as that matters; take float64 (jax_enable_x64) for such spectra.
 
     Args:
         z: points, [N, d].
@@ -83,10 +85,13 @@ def logdet_entropy(z: Embedding, *, beta: Number = 1.0, axis_name: AxisName = No
 
 
 def coding_rate(z: Embedding, beta: Number, *, axis_name: AxisName = None) -> Scalar:
-    """1/2 log det(I + beta z^T z / N) of the points as they are, not centred, []."""
-    if axis_name is None and z.shape[0] < z.shape[1]:
-        return logdet_shifted(beta * second_moment(z.T) * (z.shape[1] / z.shape[0]), 1.0) / 2
-    return logdet_shifted(beta * second_moment(z, axis_name=axis_name), 1.0) / 2
+    """1/2 log det(I + beta z^T z / N) of the points as they are, not centred, [].
+
+    Directions in which beta z^T z / N is at its rounding level (`rounding_level`), and that level is above 1, have none.
+    """
+    wide = axis_name is None and z.shape[0] < z.shape[1]
+    moment = second_moment(z.T) * (z.shape[1] / z.shape[0]) if wide else second_moment(z, axis_name=axis_name)
+    return (logdet_shifted(beta * moment, 1.0) - rounding_excess(beta * moment)) / 2
 
 
 def pairwise_entropy_isotropic(

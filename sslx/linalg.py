@@ -6,6 +6,7 @@ from typing import Any
 
 import jax.numpy as jnp
 from jax import Array, lax
+from jax.scipy.linalg import solve_triangular
 from jax.typing import DTypeLike
 from jaxtyping import Bool
 
@@ -127,6 +128,22 @@ def logdet_shifted(a: Matrix, shift: Number) -> Scalar:
     norm = jnp.sqrt(jnp.sum(lax.stop_gradient(a) ** 2))
     small = norm / shift < (5 * float(jnp.finfo(a.dtype).eps)) ** 0.2  # there the fifth term of the series is below rounding
     return lax.cond(small, _logdet_series, _logdet_cholesky, a, jnp.asarray(shift, a.dtype), small)
+
+
+def rounding_excess(a: Matrix) -> Scalar:
+    """What directions of `a` at its rounding level add to `logdet_shifted(a, 1)` through the lifted shift, [], without gradient.
+
+    Their number is the trace of level (level I + a)^-1, in which each of them has about 1 and any other nearly 0, as a whole number.
+    """
+    a = lax.stop_gradient(a)
+    return lax.cond(_lowest_shift(a) > 1, _excess, lambda a: jnp.zeros_like(a, shape=()), a)
+
+
+def _excess(a: Matrix) -> Scalar:
+    eye = jnp.eye(a.shape[-1], dtype=a.dtype)
+    level = safe_shift(a, 1.0)
+    inverse = solve_triangular(jnp.linalg.cholesky(a + level * eye), eye, lower=True)
+    return jnp.round(level * jnp.sum(inverse**2)) * jnp.log(level)
 
 
 def _logdet_series(a: Matrix, shift: Scalar, chosen: Bool[Array, ""]) -> Scalar:

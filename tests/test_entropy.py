@@ -44,6 +44,13 @@ def test_gaussian_entropy_of_matrices_that_are_not_positive_definite():
     assert all(np.isnan(value_and_gradient(jnp.asarray(cov, jnp.float32))[0]) for cov in indefinite)
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e3, 1e5])
+@pytest.mark.parametrize("rows", [200, 40])
+def test_directions_without_variance_have_no_entropy_however_large_the_points(rows, scale):
+    z = np.float32(scale * np.random.default_rng(0).normal(size=(rows, 32)) @ np.random.default_rng(1).normal(size=(32, 64)))
+    assert logdet(z) == pytest.approx(reference.logdet_entropy(np.float64(z), 1.0), rel=1e-3)
+
+
 def test_logdet_entropy_tends_to_the_gaussian_shape():
     half_logdet = np.linalg.slogdet(reference.biased_covariance(TALL))[1] / 2
     assert float(logdet(TALL, beta=1e9)) - 2 * math.log(1e9) == pytest.approx(half_logdet, rel=1e-6)

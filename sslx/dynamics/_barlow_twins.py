@@ -30,7 +30,8 @@ def barlow_twins(gamma: ArrayLike) -> EigenFlow:
 
     Returns:
         A flow whose arrival and escape times speak of the eigenvalue gamma_j s_j^2 of C: at level 0.5 they are tau_j. Its
-        invariant is the mean over moving modes of ln|gamma_j s_j^2/(1 - gamma_j s_j^2)|/(8 gamma_j) - t.
+        invariant is the mean over moving modes of ln|gamma_j s_j^2/(1 - gamma_j s_j^2)|/(8 gamma_j) - t. Its functions raise ValueError
+        for states of another number of modes.
 
     Reference: Simon et al. (2023), arXiv 2303.15438, the exact solution from an aligned initialisation.
     """
@@ -40,13 +41,19 @@ def barlow_twins(gamma: ArrayLike) -> EigenFlow:
     final = jnp.where(learnable, 1 / jnp.sqrt(jnp.where(learnable, gamma, 1.0)), 0.0)
     unit = jnp.where(learnable, final, 1.0)
 
+    def of_modes(*xs: ArrayLike) -> tuple[Array, ...]:
+        *others, s = floating(*xs)
+        if gamma.ndim and s.ndim and s.shape[-1] != gamma.shape[-1] and 1 not in (s.shape[-1], gamma.shape[-1]):
+            raise ValueError(f"s must have shape [..., {gamma.shape[-1]}], got {s.shape}; give one number for each gamma")
+        return *others, s
+
     def velocity(s: ArrayLike) -> Array:
-        (s,) = floating(s)
+        (s,) = of_modes(s)
         to_go = jnp.where(learnable, (1 - s / unit) * (1 + s / unit), 1 + size * s**2)
         return 4 * gamma * s * to_go
 
     def solution(t: ArrayLike, s0: ArrayLike) -> Array:
-        t, s0 = floating(t, s0)
+        t, s0 = of_modes(t, s0)
         t = bounded(t)[..., None]
         past = t < 0
         span = jnp.where(past, -t, t)
@@ -63,18 +70,18 @@ def barlow_twins(gamma: ArrayLike) -> EigenFlow:
         return jnp.where(still, linear, moved)
 
     def invariant(t: ArrayLike, s: ArrayLike) -> Array:
-        t, s = floating(t, s)
+        t, s = of_modes(t, s)
         moving = velocity(s) != 0
         c = jnp.where(moving, gamma * s**2, 0.5)
         clock = jnp.log(jnp.abs(c / (1 - c))) / jnp.where(moving, 8 * gamma, 1.0)
         return jnp.mean(jnp.where(moving, clock - t[..., None], 0.0), axis=-1)
 
     def fixed_points(s0: ArrayLike) -> Array:
-        (s0,) = floating(s0)
+        (s0,) = of_modes(s0)
         return jnp.stack([jnp.zeros_like(s0), jnp.broadcast_to(final, s0.shape)])
 
     def arrival(level: ArrayLike, s0: ArrayLike) -> Array:
-        level, s0 = floating(level, s0)
+        level, s0 = of_modes(level, s0)
         c = gamma * s0**2
         reached = (level - c) * (learnable - level) > 0
         start, goal = jnp.where(reached, c, 0.5), jnp.where(reached, level, 0.5)

@@ -65,5 +65,6 @@ def w_mse(key: Array, z: Views, *, sub_batch: int = 128, eps: Number = 0.0, axis
 def whiten(z: Embedding, eps: Number) -> Embedding:
     """L^-1 (z - mean) for every row, with L L^T = (1 - eps) Cov + eps I, [N, d]."""
     cov = (1 - eps) * covariance(z)
-    factor = jnp.linalg.cholesky(cov + safe_shift(cov, jnp.maximum(eps, 1e-12)) * jnp.eye(z.shape[1], dtype=cov.dtype))
+    least = float(jnp.finfo(cov.dtype).tiny) ** 0.5  # so that a batch of equal rows has finite gradients
+    factor = jnp.linalg.cholesky(cov + safe_shift(cov, jnp.maximum(eps, least)) * jnp.eye(z.shape[1], dtype=cov.dtype))
     return jax.scipy.linalg.solve_triangular(factor, centre(z).T, lower=True).T

@@ -1,5 +1,7 @@
 """Stepwise learning: the aligned flow against autodiff, half-rise times, and the start that a small generic one behaves like."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -149,6 +151,10 @@ def test_kernel_form_agrees_with_the_primal_one():
 def test_bad_input_is_told_apart(without_typing_hook):
     with pytest.raises(ValueError, match=r"w0 must have shape \[d, N\] with d <= N, got \(4, 3\)"):
         dynamics.barlow_twins_init(jnp.ones((4, 3)), jnp.eye(3))
+    flow = dynamics.barlow_twins(jnp.ones(2))
+    for call in (flow.velocity, partial(flow.solution, 1.0), partial(flow.invariant, 1.0), flow.fixed_points, partial(flow.arrival, 0.5)):
+        with pytest.raises(ValueError, match=r"s must have shape \[\.\.\., 2\], got \(3,\); give one number for each gamma"):
+            call(jnp.ones(3))
     with pytest.raises(ValueError, match="gamma_matrix must have shape"):
         dynamics.barlow_twins_init(jnp.ones((2, 3)), jnp.eye(4))
     with pytest.raises(ValueError, match=r"kernel must be \[2n, 2n\] with 2n >= modes, got \(3, 3\) and modes=1"):

@@ -27,6 +27,12 @@ def test_coding_rates_on_either_gram_matrix(z):
     assert losses.mec(*map(jnp.asarray, z))[0] == pytest.approx(reference.mec(*z)[0], rel=1e-12)
 
 
+@pytest.mark.parametrize("scale", [1.0, 30.0, 1e3])
+def test_a_feature_that_stands_there_twice_counts_once(scale):
+    z = np.float32(scale * np.tile(R.normal(size=(128, 16)), 2))
+    assert losses.total_coding_rate(jnp.asarray(z))[0] == pytest.approx(-reference.coding_rate(np.float64(z)), rel=1e-3)
+
+
 @pytest.mark.parametrize("order", [1, 2, 3, 5])
 def test_series_of_any_order(order):
     a, b = map(jnp.asarray, TALL)
@@ -58,6 +64,12 @@ def test_w_mse_whitens_each_sub_batch():
     v = whiten(jnp.asarray(TALL[0]), 0.0)
     np.testing.assert_allclose(np.cov(v.T), np.eye(4), atol=1e-11)
     np.testing.assert_allclose(np.mean(v, axis=0), 0, atol=1e-14)
+
+
+def test_w_mse_does_not_depend_on_the_scale():
+    loss = jax.jit(lambda z: losses.w_mse(KEY, z)[0])
+    np.testing.assert_allclose(loss(1e-7 * TALL), loss(TALL), rtol=1e-9)
+    np.testing.assert_allclose(loss(np.float32(1e-5 * TALL)), loss(np.float32(TALL)), rtol=1e-5)
 
 
 def test_w_mse_calls_lapack_for_one_matrix_at_a_time():
