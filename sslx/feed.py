@@ -73,7 +73,7 @@ def make_feed(config: Config, parts: Parts, step: StepFn, *, seeds: Sequence[int
     chosen = choose(config, parts.dataset)
     if chosen != "resident":
         source = batches if chosen == "host" else partial(streamed, stop=parts.steps)
-        lanes = [source(images, labels, size, seed=seed, start=start) for seed in seeds]
+        lanes = [source(images, labels, size, seed=seed, start=start, part=lift.held(size)) for seed in seeds]
         stream = (Batch(*lift.shard(tuple(map(beside, *group)))) for group in zip(*lanes, strict=True))
         return Feed(lift.step(step), stream, 1, per_epoch)
     many = make_chunk(step, lift.share, steps=chunk, batch_size=size, seeds=seeds)

@@ -3,7 +3,8 @@
 A step function `(state, batch) -> (state, metrics)` is written once and lifted here in one of two ways. Under `jit` over a data
 mesh arrays are global and the step sees no axis; under `pmap` each device sees its share and the step reduces over `AXIS`. In
 both the state is replicated and the leading axis of the batch is split. Data that stay on the devices are replicated too, and the step
-takes its share of each batch there. Under `jit` the devices may be those of several processes, each of which has all host values.
+takes its share of each batch there. Under `jit` the devices may be those of several processes, each of which has all host values, but of a
+batch only the rows that its own devices hold.
 """
 
 from collections.abc import Callable
@@ -15,11 +16,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jaxtyping import Int
 
 from sslx.checks import check_choice
 
 AXIS = "batch"
 MODES = ("auto", "jit", "pmap")
+Rows = Int[np.ndarray, " n"]
 Tree = TypeVar("Tree")
 Step = Callable[[Any, Any], tuple[Any, Any]]
 
@@ -27,13 +30,15 @@ Step = Callable[[Any, Any], tuple[Any, Any]]
 class Lift(NamedTuple):
     """How a step runs on the devices: `replicate` a state, `shard` a host batch, lift a `step`, take one copy back: `unreplicate`.
 
-    The lifted step donates its state, so both conversions copy. `place` puts host arrays on every device; inside a step, `share` is this
-    device's part of an array whose leading axis is the batch.
+    The lifted step donates its state, so both conversions copy. `shard` takes those rows of a batch that `held` gives for its size: all of
+    them where there is one process. `place` puts host arrays on every device; inside a step, `share` is this device's part of an array
+    whose leading axis is the batch.
     """
 
     axis_name: str | None
     step: Callable[[Step], Step]
     replicate: Callable[[Any], Any]
+    held: Callable[[int], Rows]
     shard: Callable[[Any], Any]
     unreplicate: Callable[[Any], Any]
     place: Callable[[Any], Any]
@@ -81,6 +86,29 @@ def put(tree: Any, sharding: NamedSharding) -> Any:
     return jax.tree.map(lambda x: jax.make_array_from_callback(x.shape, sharding, lambda index: x[index]), tree)
 
 
+def held_rows(split: Any, count: int) -> Rows:
+    """The rows of an array of `count` that lie on the devices of this process, rising."""
+    places = split.addressable_devices_indices_map((count,)).values()
+    return np.unique(np.concatenate([np.arange(count)[place] for place in places]))
+
+
+def put_rows(tree: Any, split: Any) -> Any:
+    """Arrays of the whole batch on the devices, from the rows that this process holds."""
+    if split.is_fully_addressable:
+        return jax.device_put(tree, split)
+
+    def whole(x: np.ndarray) -> Array:
+        count = len(x) * split.num_devices // len(split.addressable_devices)
+        rows = held_rows(split, count)
+
+        def part(index: Any) -> np.ndarray:
+            return x[np.isin(rows, np.arange(count)[index[:1]])]
+
+        return jax.make_array_from_callback((count, *x.shape[1:]), split, part)
+
+    return jax.tree.map(whole, tree)
+
+
 def _jit_lift(devices: list[Any]) -> Lift:
     # Auto axes: with the explicit ones that make_mesh defaults to, z_a.T @ z_b over a sharded batch is a sharding error.
     mesh = jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
@@ -89,7 +117,8 @@ def _jit_lift(devices: list[Any]) -> Lift:
         axis_name=None,
         step=lambda step: jax.jit(step, donate_argnums=0, out_shardings=everywhere),
         replicate=lambda state: put(copied(state), everywhere),
-        shard=lambda batch: put(batch, split),
+        held=partial(held_rows, split),
+        shard=lambda batch: put_rows(batch, split),
         unreplicate=lambda state: copied(jax.tree.map(lambda x: x.addressable_data(0), state)),
         place=lambda data: put(data, everywhere),
         share=lambda rows: jax.lax.with_sharding_constraint(rows, split),
@@ -111,6 +140,7 @@ def _pmap_lift(devices: list[Any]) -> Lift:
         axis_name=AXIS,
         step=lambda step: jax.pmap(step, axis_name=AXIS, devices=devices, donate_argnums=0, out_axes=(0, None)),  # pyright: ignore
         replicate=lambda state: jax.device_put(stacked(state, width), each),
+        held=np.arange,
         shard=shard,
         unreplicate=lambda state: first(jax.tree.map(lambda x: x.addressable_data(0), state)),
         place=lambda data: jax.tree.map(lambda x: jax.device_put(np.broadcast_to(x, (width, *x.shape)), each), data),

@@ -1,6 +1,7 @@
 import itertools
 import re
 from functools import partial
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +26,13 @@ def test_a_lifted_step_sees_the_whole_batch_and_its_caller_keeps_the_state(mode)
     moved, _ = lift.step(total)(placed, lift.shard(BATCH))
     assert float(lift.unreplicate(moved)) == 1 + BATCH.sum()
     assert float(state) == 1.0  # not donated
+
+
+def test_a_process_holds_the_rows_of_its_devices_wherever_they_lie():
+    split = SimpleNamespace(addressable_devices_indices_map=lambda shape: {"b": (slice(6, 8),), "a": (slice(2, 4),)})
+    np.testing.assert_array_equal(parallel.held_rows(split, 8), [2, 3, 6, 7])
+    for mode in ("jit", "pmap"):
+        np.testing.assert_array_equal(parallel.lift(mode, 4).held(8), np.arange(8))
 
 
 def test_typed_keys_are_replicated_and_taken_back():

@@ -16,6 +16,7 @@ from jaxtyping import Int
 
 THREADS, AHEAD = 8, 8
 Pair = tuple[np.ndarray, np.ndarray]
+Part = slice | Int[np.ndarray, " n"]
 
 
 def epoch_order(seed: int | Array, epoch: int | Array, count: int) -> Int[Array, " N"]:
@@ -36,18 +37,19 @@ def rows_of(count: int, batch_size: int, seed: int) -> Callable[[int], Int[np.nd
     return rows
 
 
-def batches(images: Any, labels: np.ndarray, batch_size: int, *, seed: int, start: int = 0) -> Iterator[Pair]:
-    """Shuffled (images, labels) without end from step `start` on, so that a resumed run sees the batches it would have seen.
+def batches(images: Any, labels: np.ndarray, batch_size: int, *, seed: int, start: int = 0, part: Part = slice(None)) -> Iterator[Pair]:
+    """Shuffled (images, labels) without end from step `start` on, so that a resumed run sees the batches it would have seen; of each batch
+    the rows `part`.
 
     Raises:
         ValueError: unless batch_size is from 1 to the number of images.
     """
     rows = rows_of(len(images), batch_size, seed)
-    return ((images[chosen], labels[chosen]) for chosen in map(rows, itertools.count(start)))
+    return ((images[chosen], labels[chosen]) for chosen in (rows(step)[part] for step in itertools.count(start)))
 
 
 def streamed(
-    images: Any, labels: np.ndarray, batch_size: int, *, seed: int, start: int, stop: int, process: int = 0, processes: int = 1
+    images: Any, labels: np.ndarray, batch_size: int, *, seed: int, start: int, stop: int, part: Part = slice(None)
 ) -> Iterator[Pair]:
     """(images, labels) of the steps from `start` to `stop`, as `batches` gives them, read ahead by grain.
 
@@ -56,12 +58,11 @@ def streamed(
     Args:
         images: indexed by arrays of rows: an array, also a memory-mapped one, [N, H, W, C].
         labels: [N].
-        batch_size: B, images of a step over all processes.
+        batch_size: B, images of a step.
         seed: of the shuffling.
         start: steps already taken.
         stop: steps at the end.
-        process: of which process the part is given.
-        processes: how many share a batch.
+        part: the rows of each batch to read, where other processes read the others.
 
     Raises:
         ImportError: grain is not installed.
@@ -69,13 +70,13 @@ def streamed(
     """
     import grain  # as heavy as jax, and not in every image for accelerators
 
-    rows, local, host = rows_of(len(images), batch_size, seed), batch_size // processes, None
+    rows, host = rows_of(len(images), batch_size, seed), None
     with contextlib.suppress(RuntimeError):  # there is none where JAX_PLATFORMS names the accelerator alone
         host = jax.local_devices(backend="cpu")[0]
 
     def read(step: int) -> Pair:
         with jax.default_device(host):  # not in the queue behind the steps
-            chosen = rows(step)[process * local : (process + 1) * local]
+            chosen = rows(step)[part]
         return images[chosen], labels[chosen]
 
     steps = grain.MapDataset.range(start, stop).map(read)
