@@ -1,4 +1,4 @@
-"""Micro-batches: the loss of the whole batch and its gradient, at the memory of a part."""
+"""Encoder and heads in a row; micro-batches: the loss of the whole batch and its gradient, at the memory of a part."""
 
 import jax
 import jax.numpy as jnp
@@ -51,3 +51,13 @@ def test_batch_norm_sees_a_part():
         want = {**want, "batch_stats": new}
         np.testing.assert_allclose(out.z[:, rows], part.z, rtol=1e-9)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9), stats, want["batch_stats"])
+
+
+def test_heads_follow_each_other_and_their_batch_norm_sees_the_batch_in_training_alone():
+    network = Network(Plain(), Head(8, 5), Head(8, 5))
+    variables = wide(network)
+    for train in (True, False):
+        (features, z, p), _ = network.apply(variables, PIXELS[0], train=train, mutable=["batch_stats"])
+        for name, x, got in (("projector", features, z), ("predictor", z, p)):
+            own = {kind: tree[name] for kind, tree in variables.items()}
+            np.testing.assert_allclose(got, Head(8, 5).apply(own, x, train=train, mutable=["batch_stats"])[0], rtol=1e-9)

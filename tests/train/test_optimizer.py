@@ -8,7 +8,7 @@ import pytest
 from sslx.train import optimizer, warmup_cosine
 
 PARAMS = {"kernel": jnp.array([[3.0, 4.0]]), "bias": jnp.array([2.0])}
-GRADS = {"kernel": jnp.array([[0.6, 0.8]]), "bias": jnp.array([0.5])}
+GRADS = {"kernel": jnp.array([[0.8, 0.6]]), "bias": jnp.array([0.5])}
 
 
 def first_update(name, **options):
@@ -61,6 +61,14 @@ def test_adamw_decays_weights_but_not_biases():
     update = first_update("adamw", weight_decay=0.5)
     np.testing.assert_allclose(update["kernel"], -0.1 * (1 + 0.5 * PARAMS["kernel"]), rtol=1e-4)
     np.testing.assert_allclose(update["bias"], [-0.1], rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["sgd", "lars", "larc"])
+def test_a_tenth_of_the_momentum_is_lost_in_a_step(name):
+    transform = optimizer(name, 0.1)
+    first, state = transform.update(GRADS, transform.init(PARAMS), PARAMS)
+    second, _ = transform.update(GRADS, state, PARAMS)
+    jax.tree.map(lambda u, v: np.testing.assert_allclose(v, 1.9 * u, rtol=1e-6), first, second)
 
 
 def test_the_learning_rate_rises_linearly_and_falls_along_a_cosine():
