@@ -13,7 +13,6 @@ from jax import Array
 from jaxtyping import Float, Int
 
 from sslx.collectives import pmean_if, psum_if
-from sslx.moments import at_least_float32
 from sslx.typing import AnyArray, AxisName, Scalar, Views
 
 Probe = dict[str, Any]
@@ -32,9 +31,8 @@ def probe_step(probe: Probe, features: Views, labels: Int[Array, " N"], *, axis_
     Returns:
         The probe, and the loss and accuracy of the probe as it was before the step.
     """
-    features = jax.lax.stop_gradient(at_least_float32(features))
     known = jnp.broadcast_to(labels >= 0, features.shape[:2])
-    features = jnp.where(known[..., None], features, 0.0)
+    features = jax.lax.stop_gradient(jnp.where(known[..., None], features, 0.0))
 
     def totals(params: Any) -> tuple[Array, list[Array]]:
         logits = features @ params["kernel"] + params["bias"]
