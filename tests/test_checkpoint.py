@@ -26,6 +26,14 @@ def test_a_state_and_its_inputs_come_back(checkpoints):
     assert checkpoints.inputs(1) == {"classes": 10}
 
 
+@pytest.mark.parametrize(("keep_all", "kept"), [(False, [2, 4]), (True, [1, 2, 3, 4])])
+def test_the_last_and_the_best_stay_or_all(keep_all, kept, tmp_path):
+    with Checkpoints(tmp_path, keep_all=keep_all) as checkpoints:
+        for step, score in enumerate((0.1, 0.9, 0.5, 0.3), 1):
+            checkpoints.save(step, {"w": np.ones(1)}, {}, validation=score)
+        assert (checkpoints.steps(), checkpoints.last(), checkpoints.best()) == (kept, 4, 2)
+
+
 @pytest.mark.parametrize("form", ["numbers", "typed keys, as they were written before"])
 def test_typed_keys_come_back(form, checkpoints, monkeypatch):
     state = {"key": jax.random.key(7), "w": jnp.arange(3.0)}
