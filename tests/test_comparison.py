@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 
-from sslx import cli, comparison, folder
+from sslx import cli, comparison, folder, plotting
 from sslx.presets import preset
 
 LABELS = {"knn_accuracy": 0.9, "linear_accuracy": 0.8, "few_label_accuracy": {"2": 0.5, "10": 0.7}}
@@ -147,9 +147,12 @@ def test_a_preset_that_is_not_known_here_is_told_by_method_and_data(finished, tm
     assert "| vicreg on digits |" in comparison.describe(comparison.compare([tmp_path]))
 
 
-def test_the_course_of_training_is_drawn(finished, tmp_path):
+def test_the_course_of_training_is_drawn(finished, tmp_path, monkeypatch):
     finished("a", 0.5)
+    drawn, draw = {}, plotting.validation_curves
+    monkeypatch.setattr(plotting, "validation_curves", lambda curves: drawn.update(curves) or draw(curves))
     result = comparison.compare([tmp_path], out=tmp_path / "new/figures")
+    assert drawn == {"digits-vicreg": [[{"step": step, "rankme": 5.0, "validation_accuracy": 0.5} for step in (400, 800)]]}
     assert (tmp_path / "new/figures/comparison.png").read_bytes().startswith(b"\x89PNG")
     assert result["figure"] == str(tmp_path / "new/figures/comparison.png")
 

@@ -17,6 +17,7 @@ from sslx.presets import preset
 
 CONFIG = preset("digits-vicreg", model="mlp", projector=(8, 4), steps=12, checkpoint_every=4, batch_size=256, optimizer="sgd", seed=3)
 VIEWS = []
+BYTES = 1437 * 8 * 8  # of the images to train on
 
 
 def noted(key, images, index):
@@ -53,6 +54,7 @@ def train(parts, *configs):
     VIEWS.clear()
     states, speed = fit(parts, notes, states, 0)
     assert min(speed.values()) > 0
+    assert speed["images_per_second"] * speed["seconds_per_epoch"] == pytest.approx(len(configs) * 5 * 256)  # of 1437 images
     assert len(VIEWS) == 2  # two views: the step is traced once, for its program and its operations
     return [jax.device_get((state.params, state.batch_stats)) for state in states], [(n.logged, n.validated) for n in notes]
 
@@ -70,8 +72,8 @@ def from_host(parts):
     ("backend", "limit", "grain", "chosen"),
     [
         ("cpu", None, True, "host"),
-        ("gpu", 2**20, True, "resident"),
-        ("gpu", 2**10, True, "stream"),
+        ("gpu", 2 * BYTES + 2, True, "resident"),
+        ("gpu", 2 * BYTES, True, "stream"),
         ("gpu", 2**10, False, "host"),
         ("gpu", None, False, "resident"),
     ],
