@@ -1,7 +1,10 @@
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.test_util import check_grads
 
 import reference
 from sslx import losses, methods, predictors
@@ -52,6 +55,7 @@ def test_total_coding_rate_is_joined_by_the_cosine_of_the_two_views():
     a, b = (reference.unit_rows(np.asarray(z)) for z in Z)
     rate = sum(reference.half_logdet(np.eye(4) + 4 / (16 * 0.5) * z.T @ z) for z in (a, b)) / 2
     np.testing.assert_allclose((value, terms.coding_rate), (-rate - 100 * np.mean(np.sum(a * b, axis=1)), rate), rtol=1e-12)
+    check_grads(lambda z: methods.build("total_coding_rate").loss(Online(z, z), TARGET, {}, KEY, jnp.asarray(0), None)[0], (Z,), 1, ["rev"])
 
 
 def test_each_view_moves_the_correlation_before_its_own_predictor_is_made():
@@ -151,3 +155,37 @@ def test_supervised_leaves_out_images_without_a_label():
 def test_hyper_parameters_out_of_range_are_refused(name, options, message):
     with pytest.raises(ValueError, match=message):
         methods.build(name, **options)
+
+
+@pytest.mark.parametrize("name", methods.METHODS)
+def test_every_hyper_parameter_changes_what_is_trained(name):
+    def program(**hyper):
+        method = methods.build(name, **({"sub_batch": 8} if name == "w_mse" else {}) | hyper)
+        loss = jax.make_jaxpr(lambda state: method.loss(Online(Z, Z), TARGET, state, KEY, jnp.asarray(0), None))(method.init_state(4))
+        return method.ema, re.sub("0x[0-9a-f]+", "", str(loss))
+
+    usual = program()
+    assert program() == usual
+    for key, value in methods.hyper_parameters(name).items():
+        other = {str: "euclidean", int: 16, type(None): 0.3}.get(type(value), 0.7)
+        assert program(**{key: other}) != usual, key
+
+
+@pytest.mark.parametrize("name", ["byol", "directpred", "directcopy", "isoloss"])
+def test_a_target_network_is_taken_or_left(name):
+    assert [methods.build(name, target=target).target for target in ("ema", "none")] == ["ema", "self"]
+
+
+@pytest.mark.parametrize("name", ["corinfomax", "matrix_ssl", "ssl_hsic", "total_coding_rate"])
+def test_the_length_of_a_row_does_not_count(name):
+    method = methods.build(name)
+    loss = jax.jit(lambda p, z: method.loss(Online(p, p), z, method.init_state(4), KEY, jnp.asarray(0), None)[0])
+    length = jnp.linspace(0.5, 3, 16)[:, None]
+    np.testing.assert_allclose(loss(length * Z, TARGET / length), loss(Z, TARGET), rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", methods.METHODS)
+def test_losses_of_rounded_embeddings_are_in_at_least_float32(name):
+    method, z = methods.build(name), jax.ShapeDtypeStruct((2, 128, 4), jnp.bfloat16)
+    loss = jax.eval_shape(lambda z: method.loss(Online(z, z), z, method.init_state(4), KEY, jnp.int32(0), None)[:2], z)
+    assert {x.dtype for x in jax.tree.leaves(loss)} <= {jnp.dtype("float32"), jnp.dtype("float64")}
