@@ -68,6 +68,7 @@ ARRAYS = {
     "short labels": (npz(labels=LABELS[:7]), r"10 images have 7 labels; give every image one label, -1 if it has none"),
     "one label": (npz(labels=LABELS * 0), r"labels holds labels of less than two classes; at least two are wanted"),
     "low label": (npz(labels=LABELS - 2), r"labels has labels from -2 to -1, wanted -1 to 0; correct the labels"),
+    "lowest label": (npz(labels=LABELS - 2**40), r"labels has labels from -2147483648 to -2147483648, wanted -1 to 0; correct the labels"),
     "gap": (npz(labels=LABELS * 2), r"class 1 has no images, though labels go up to 2; number the classes from 0 without gaps"),
     "huge label": (npz(labels=LABELS * 2**40), r"class 1 has no images, though labels go up to 2147483647"),
     "no test labels": (npz(test_images=IMAGES), r"has test_images without test_labels; save both or neither"),

@@ -79,8 +79,11 @@ def png(pixels):
     return file.getvalue()
 
 
-def write_records(path, labels, seed=0):
-    """An ArrayRecord file of tf.train.Examples, one random picture per label (None leaves the label out); returns the pictures."""
+def write_records(path, labels, seed=0, *, images=1):
+    """An ArrayRecord file of tf.train.Examples, one random picture per label (None leaves the label out); returns the pictures.
+
+    For bad files a label may be a list of several, and the picture may come more or less than once.
+    """
     from array_record.python.array_record_module import ArrayRecordWriter
     from tensorflow_datasets.proto import tf_example_pb2
 
@@ -88,9 +91,9 @@ def write_records(path, labels, seed=0):
     writer, pictures = ArrayRecordWriter(str(path), "group_size:1"), [picture(seed + i) for i in range(len(labels))]
     for pixels, label in zip(pictures, labels, strict=True):
         example = tf_example_pb2.Example()
-        example.features.feature["image"].bytes_list.value.append(png(pixels))
+        example.features.feature["image"].bytes_list.value.extend([png(pixels)] * images)
         if label is not None:
-            example.features.feature["label"].int64_list.value.append(label)
+            example.features.feature["label"].int64_list.value.extend(label if isinstance(label, list) else [label])
         writer.write(example.SerializeToString())
     writer.close()
     return pictures

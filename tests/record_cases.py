@@ -3,12 +3,12 @@
 from data_builders import write_records
 
 
-def records(labels=(0, 1) * 4, *, test=(), change=None):
+def records(labels=(0, 1) * 4, *, test=(), change=None, **options):
     """A case with these labels, whose training file is changed as bytes."""
 
     def build(root):
         path = root / "set/train.array_record"
-        write_records(path, labels)
+        write_records(path, labels, **options)
         if test:
             write_records(root / "set/test.array_record", test)
         if change:
@@ -56,6 +56,13 @@ RECORDS = {
         records(change=lambda content: flipped(content, content.find(b"PNG"))),
         r"set is damaged at example 0 \(.*hash mismatch.*\); write it again",
     ),
+    **{
+        f"{images} images and {len(labels)} labels": (
+            records([labels, 1], images=images),
+            rf"set is damaged at example 0 \(it has {images} images and {len(labels)} labels, wanted a tf\.train\.Example with one encoded",
+        )
+        for images, labels in ((0, [0]), (2, [0]), (1, [0, 1]))
+    },
     "no label": (
         records([0, 1, None, 1]),
         r"set, train: example 2 has no label; give every one a label, -1 where it is unknown",
@@ -64,6 +71,7 @@ RECORDS = {
     "no test label": (records(test=[0, None]), r"set, test: example 1 has no label; give every one a label"),
     "one class": (records([0, 0, 0]), r"set, train holds labels of less than two classes; at least two are wanted"),
     "low label": (records([0, 1, -2]), r"set, train has labels from -2 to 1, wanted -1 to 1; correct the labels"),
+    "lowest label": (records([0, 1, -(2**40)]), r"set, train has labels from -2147483648 to 1, wanted -1 to 1; correct the labels"),
     "gap": (records([0, 2, 2**40]), r"set, train: class 1 has no images, though labels go up to 2147483647; number the classes from 0"),
     "test label": (records(test=[0, 2]), r"set, test has labels from 0 to 2, wanted -1 to 1; correct the labels"),
 }

@@ -86,6 +86,7 @@ FOLDERS = {
         r"test/cat is a class without training images",
     ),
     "no image": (image_file(b"just some text"), rf"cat/000\.png is no readable {KINDS} image; remove or replace it"),
+    "another format": (image_file(saved("GIF", picture(0))), rf"cat/000\.png is no readable {KINDS} image"),
     "empty image": (image_file(b""), rf"cat/000\.png is no readable {KINDS} image"),
     "cut image": (image_file(lambda path: path.read_bytes()[:-40]), r"cat/000\.png cannot be decoded \(.+\); remove or replace it"),
     "cut jpeg": (
@@ -99,6 +100,10 @@ FOLDERS = {
     "transparent": (
         image_file(saved("PNG", picture(0, channels=4))),
         r"000\.png has transparent pixels, whose colour is undefined; put it on a background and save it as RGB",
+    ),
+    "transparent colour of a palette": (
+        image_file(saved("PNG", Image.fromarray(picture(0)).quantize(4), transparency=0)),
+        r"000\.png has transparent pixels, whose colour is undefined",
     ),
     "animated": (
         image_file(saved("WEBP", FRAMES[0], save_all=True, append_images=FRAMES[1:]), "test/cat/5.webp"),

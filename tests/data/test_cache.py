@@ -4,6 +4,7 @@ import os
 import resource
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 
 from data_builders import picture, stl10_members, tar_bytes, write_folder, write_records
 from sslx import data
-from sslx.data import _examples, _folder, _stl10
+from sslx.data import _cache, _examples, _folder, _stl10
 
 
 @pytest.fixture
@@ -47,6 +48,34 @@ def test_a_change_of_the_sources_is_seen(images, tmp_path, change):
     assert len(after.train_images) == len(before.train_images) + {"new": 1, "removed": -1}.get(change, 0)
     if change == "content":
         np.testing.assert_array_equal(after.train_images[0], picture(77))
+
+
+def test_a_file_of_the_same_name_size_and_time_elsewhere_is_another_source(tmp_path, monkeypatch):
+    found = set()
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        Path("set.tar.gz").touch()
+        os.utime("set.tar.gz", (1, 1))
+        found.add(_cache.source("set.tar.gz"))
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize(
+    ("environment", "place"),
+    [
+        ({"SSLX_CACHE": "/mine", "XDG_CACHE_HOME": "/caches"}, "/mine"),
+        ({"XDG_CACHE_HOME": "/caches"}, "/caches/sslx"),
+        ({"XDG_CACHE_HOME": ""}, "/home/me/.cache/sslx"),
+        ({}, "/home/me/.cache/sslx"),
+    ],
+)
+def test_where_the_cache_lies(environment, place, monkeypatch):
+    for name in ("SSLX_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"HOME": "/home/me", **environment}.items():
+        monkeypatch.setenv(name, value)
+    assert _cache.cache_root() == Path(place)
 
 
 def test_of_several_writers_each_gets_the_data_and_one_entry_stays(images, cache):
@@ -91,6 +120,13 @@ def test_images_that_do_not_fit_the_disk_are_told_before_they_are_decoded(kind, 
     with pytest.raises(data.DataError, match=r"images need 0\.\d MiB in the cache .*/cache, where 0\.0 MiB are free; .* set SSLX_CACHE to"):
         data.load(f"{kind}:{place}" if place else kind, data_dir=tmp_path)
     assert list(cache.iterdir()) == []
+
+
+def test_the_room_that_is_lacking_is_told_in_mebibytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=6 * 2**20))
+    _cache.check_room(tmp_path, (2, 2**10, 2**10, 3))
+    with pytest.raises(data.DataError, match=r"need 12\.0 MiB in the cache .*, where 6\.0 MiB are free"):
+        _cache.check_room(tmp_path, (4, 2**10, 2**10, 3))
 
 
 def test_a_cache_that_cannot_be_made_or_is_damaged_says_what_to_do(images, cache):

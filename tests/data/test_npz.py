@@ -1,8 +1,10 @@
 """NumPy archives."""
 
 import numpy as np
+import pytest
 
 from sslx import data
+from sslx.data._dataset import stratified_split
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (10, 6, 5, 3)).astype(np.uint8)
@@ -32,6 +34,17 @@ def test_without_test_images_a_fifth_of_every_class_is_held_out(tmp_path):
     pixels = {image.tobytes(): label for image, label in zip(IMAGES[..., :1], labels, strict=True)}
     for image, label in zip(found.test_images, found.test_labels, strict=True):
         assert pixels[image.tobytes()] == label
+
+
+@pytest.mark.parametrize("classes", [("a", "b"), ()])
+def test_what_is_held_out_is_drawn_at_random_but_always_the_same(classes):
+    """Neighbours in a file may be frames of one video."""
+    labels = np.repeat([0, 1], 50) if classes else np.full(100, -1)
+    kept, held = stratified_split(labels, classes)
+    np.testing.assert_array_equal(stratified_split(labels, classes)[1], held)
+    assert sorted([*kept, *held]) == list(range(100))
+    assert len(held) == 20
+    assert len(set(np.diff(held))) > 2
 
 
 def test_images_alone_are_a_data_set_without_labels(tmp_path):

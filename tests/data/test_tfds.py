@@ -81,6 +81,12 @@ def test_a_test_split_whose_labels_are_kept_secret_gives_way_to_validation(tmp_p
     assert sorted(found.test_labels) == [0, 0, 0, 1, 1, 1]
 
 
+def test_of_the_splits_for_testing_the_first_with_a_class_is_taken_else_the_first():
+    nothing, secret, bare, known, later = [], [{"label": -1}], [{"image": b""}], [{"label": 0}], [{"label": 1}]
+    assert data._tfds.first_with_classes([nothing, secret, bare, known, later], "label") is known
+    assert data._tfds.first_with_classes([secret, nothing, bare], "label") is secret
+
+
 def test_the_highest_version_is_taken(directory, tmp_path):
     for version in ("1.2.0", "1.10.0", "1.9.1"):
         (tmp_path / "tiny_pictures" / version).mkdir(parents=True)
