@@ -55,7 +55,7 @@ def train(parts, *configs):
     states, speed = fit(parts, notes, states, 0)
     assert min(speed.values()) > 0
     assert speed["images_per_second"] * speed["seconds_per_epoch"] == pytest.approx(len(configs) * 5 * 256)  # of 1437 images
-    assert len(VIEWS) == 2  # two views: the step is traced once, for its program and its operations
+    assert len(VIEWS) == (4 if parts.lift.axis_name else 2)  # two views: without an axis one trace serves program and operations
     return [jax.device_get((state.params, state.batch_stats)) for state in states], [(n.logged, n.validated) for n in notes]
 
 
@@ -108,6 +108,12 @@ def test_seeds_side_by_side_are_the_seeds_in_turn(parts, from_host, feed):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), states[0], from_host[0][0])
     assert np.isclose(notes[0][0][-1][1]["loss"], from_host[1][0][0][-1][1]["loss"], rtol=1e-9)
     assert notes[0][0] != notes[1][0]
+
+
+def test_devices_under_pmap_train_the_run_of_one(parts, from_host):
+    states, notes = train(parts._replace(lift=parallel.lift("pmap", 2)), dataclasses.replace(CONFIG, feed="host"))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12), states, from_host[0])
+    assert notes[0][0][-1][1] == pytest.approx(from_host[1][0][0][-1][1], rel=1e-9, abs=1e-12)
 
 
 def test_the_operations_of_a_step_do_not_depend_on_how_it_is_shared_out(parts):

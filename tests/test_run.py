@@ -70,6 +70,7 @@ def test_the_folder_holds_what_it_promises(finished):
     records = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert records[-1]["step"] == 12
     assert {"step", "learning_rate"} | SPEED <= set(records[-1])
+    assert records[-1]["learning_rate"] == pytest.approx(SMALL.build_optimizer(12)[0](11))  # with which the last step was taken
     assert set(folder.losses_of(records[-1])) == {"loss", "attraction", "restraint"}
     assert set(summary["speed"]) == SPEED
     assert all(value > 0 for value in summary["speed"].values())
