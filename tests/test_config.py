@@ -77,10 +77,12 @@ def test_a_recipe_keeps_its_epochs_of_warm_up():
         ({"steps": None, "epochs": -1}, "epochs must be a whole number of at least 1, got -1"),
         ({"steps": 3, "epochs": 3}, "give either steps or epochs"),
         ({"batch_size": 1}, "batch_size must be a whole number of at least 2"),
-        ({"learning_rate": 0}, "learning_rate must be a number above 0"),
+        ({"learning_rate": 0}, "learning_rate must be a number above 0 up to 100, got 0"),
+        ({"learning_rate": 101}, "learning_rate must be a number above 0 up to 100, got 101"),
         ({"learning_rate": math.nan}, "learning_rate must be a number above 0.*got nan"),
         ({"learning_rate": math.inf}, "learning_rate"),
-        ({"weight_decay": -1e-4}, "weight_decay must be a number from 0"),
+        ({"weight_decay": -1e-4}, "weight_decay must be a number from 0 to 10, got -0.0001"),
+        ({"trust_coefficient": 2}, "trust_coefficient must be a number above 0 up to 1, got 2"),
         ({"feed": "disk"}, "feed must be one of auto, resident, host, stream"),
         ({"precision": "float16"}, "precision must be one of auto, float32, bfloat16"),
         ({"online_probe": 1}, "online_probe must be true or false, got 1"),
@@ -120,6 +122,24 @@ def test_numpy_scalars_and_paths_become_what_json_has():
     for name, value in {"seed": np.float64(3.5), "batch_size": np.True_, "learning_rate": np.float32(np.nan)}.items():
         with pytest.raises(ConfigError, match=f"{name} must be"):
             preset("digits-isoloss", **{name: value})
+
+
+@pytest.mark.parametrize("fields", [{}, {"steps": 3}, ["method"], None])
+def test_what_names_no_method_is_no_config(fields):
+    with pytest.raises(ConfigError, match="settings must be an object that names at least a method, got"):
+        Config.from_json(fields)
+
+
+@pytest.mark.parametrize("changes", [{}, {"learning_rate": 0.3}, {"weight_decay": 2.0}, {"trust_coefficient": 0.1}])
+def test_the_settings_of_the_optimiser_reach_it(changes):
+    """LARS, whose first step is of the length rate x trust x |w| along the decayed gradient."""
+    config = Config("vicreg", steps=9, warmup=0.0, optimizer="lars", **changes)
+    w, g = np.array([[3.0, 4.0]]), np.array([[0.8, 0.6]])
+    _, transform = config.build_optimizer(9)
+    step, _ = transform.update(g, transform.init(w), w)
+    along = g + config.weight_decay * w
+    wanted = -config.learning_rate * config.trust_coefficient * np.linalg.norm(w) * along / np.linalg.norm(along)
+    np.testing.assert_allclose(step, wanted, rtol=1e-6)
 
 
 def test_a_config_cannot_be_changed_by_accident():
@@ -178,5 +198,6 @@ def test_a_warm_up_over_the_whole_run_ends_at_its_last_step():
 
 
 def test_a_seed_that_jax_would_cut_is_refused():
-    with pytest.raises(ConfigError, match="seed must be below 4294967296, got 1099511627776"):
-        Config("vicreg", steps=1, seed=2**40)
+    assert Config("vicreg", steps=1, seed=2**32 - 1).seed == 2**32 - 1
+    with pytest.raises(ConfigError, match="seed must be below 4294967296, got 4294967296"):
+        Config("vicreg", steps=1, seed=2**32)
