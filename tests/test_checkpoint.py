@@ -61,6 +61,21 @@ def test_a_full_disk_leaves_the_earlier_checkpoint_and_nothing_half_written(chec
     assert checkpoints.last() == 2
 
 
+def test_what_threads_still_write_into_is_deleted_in_the_end(tmp_path, monkeypatch):
+    delete, calls = checkpoint.shutil.rmtree, []
+
+    def late(path, **options):
+        calls.append(path)
+        if len(calls) > 2:
+            delete(path, **options)
+
+    monkeypatch.setattr(checkpoint.shutil, "rmtree", late)
+    (tmp_path / "half").mkdir()
+    checkpoint.remove(tmp_path / "half")
+    assert not (tmp_path / "half").exists()
+    assert len(calls) == 3
+
+
 @pytest.mark.parametrize("damage", [lambda content: content[: len(content) // 2], lambda content: b"", lambda content: b"x" * len(content)])
 def test_a_damaged_checkpoint_is_named_and_what_another_process_is_writing_stays(damage, checkpoints, tmp_path):
     unfinished = tmp_path / "checkpoints" / "2.orbax-checkpoint-tmp"

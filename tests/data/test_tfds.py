@@ -1,5 +1,6 @@
 """Data sets prepared by tensorflow-datasets, here by a builder of our own."""
 
+import logging
 import sys
 
 import numpy as np
@@ -114,6 +115,14 @@ def test_without_tensorflow_datasets_it_is_asked_for(directory, monkeypatch):
         data.DataError, match=r"1\.2\.0 cannot be read without tensorflow_datasets; pip install tensorflow-datasets array-record"
     ):
         data.load("tiny_pictures", data_dir=directory)
+
+
+def test_the_readers_advice_is_kept_off_standard_error():
+    logger = logging.getLogger("absl")
+    before = logger.level
+    with data._tfds.quiet():
+        assert not logger.isEnabledFor(logging.WARNING)
+    assert logger.level == before
 
 
 def test_preparing_asks_for_the_format_that_needs_no_tensorflow(directory, tmp_path, monkeypatch):

@@ -61,3 +61,4 @@ def test_heads_follow_each_other_and_their_batch_norm_sees_the_batch_in_training
         for name, x, got in (("projector", features, z), ("predictor", z, p)):
             own = {kind: tree[name] for kind, tree in variables.items()}
             np.testing.assert_allclose(got, Head(8, 5).apply(own, x, train=train, mutable=["batch_stats"])[0], rtol=1e-9)
+    np.testing.assert_allclose(network.apply(variables, PIXELS[0])[2], p, rtol=1e-9)
