@@ -3,7 +3,6 @@
 They look at shapes, dtypes and plain numbers only, so they cost nothing after tracing; a hyper-parameter that is an array passes unseen.
 """
 
-import difflib
 import math
 from collections.abc import Collection
 from numbers import Integral, Real
@@ -11,6 +10,7 @@ from numbers import Integral, Real
 import jax.numpy as jnp
 from jax.dtypes import prng_key
 
+from sslx.hints import near
 from sslx.typing import AnyArray
 
 
@@ -68,12 +68,6 @@ def check_choice(name: str, value: object, choices: Collection[object]) -> None:
     """Raise ValueError unless `value` is one of `choices`."""
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}, got {value!r}{near(value, choices)}")
-
-
-def near(value: object, choices: Collection[object]) -> str:
-    """The words that propose the choice whose name is nearest to `value`, none where no name is near."""
-    found = difflib.get_close_matches(str(value), map(str, choices), n=1)
-    return f"; did you mean {found[0]}?" if found else ""
 
 
 def check_integer(name: str, value: int, *, minimum: int = 1) -> None:

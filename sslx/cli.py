@@ -15,7 +15,7 @@ import tyro
 
 import sslx
 from sslx import console
-from sslx.checks import near
+from sslx.hints import near
 from sslx.options import PretrainOptions
 
 

@@ -11,7 +11,7 @@ import optax
 
 from sslx import methods
 from sslx.augment import RECIPES
-from sslx.checks import near
+from sslx.hints import near
 from sslx.models import ENCODERS
 from sslx.parallel import MODES
 from sslx.train import OPTIMIZERS, optimizer, warmup_cosine

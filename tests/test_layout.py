@@ -12,7 +12,7 @@ import sslx
 PACKAGE = Path(__file__).parent.parent / "sslx"
 FLOORS = {
     **dict.fromkeys(("typing", "checks", "collectives", "parallel", "processes", "flops", "threads", "pixels"), 0),
-    **dict.fromkeys(("locks", "interruption", "watch"), 0),
+    **dict.fromkeys(("locks", "interruption", "watch", "hints"), 0),
     **dict.fromkeys(("moments", "linalg", "entropy"), 1),
     **dict.fromkeys(("losses", "predictors", "dynamics", "information", "geometry", "augment", "models", "data"), 2),
     **dict.fromkeys(("methods", "evaluate"), 3),

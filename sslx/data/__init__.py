@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from sslx.checks import near
 from sslx.data._arrayrecord import arrayrecord
 from sslx.data._cache import cache_root as cache_root
 from sslx.data._cifar import cifar10, cifar100
@@ -19,6 +18,7 @@ from sslx.data._npz import npz
 from sslx.data._stacked import Chosen as Chosen, Stacked as Stacked
 from sslx.data._stl10 import stl10
 from sslx.data._tfds import prepare as prepare, prepared, tfds
+from sslx.hints import near
 
 DATASETS: dict[str, Callable[[Request], Dataset]] = {
     "digits": lambda request: digits(),

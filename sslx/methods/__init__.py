@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from sslx.checks import near
+from sslx.hints import near
 from sslx.methods._asymmetric import byol, directcopy, directpred, isoloss, simsiam
 from sslx.methods._entropy import (
     byol_logdet,
