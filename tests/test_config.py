@@ -100,7 +100,7 @@ def test_a_recipe_keeps_its_epochs_of_warm_up():
         ({"projector": (16, 0)}, "projector must be a whole number of at least 1, got 0"),
         ({"dataset": 3}, "dataset must be a text, got 3"),
         ({"batch_size": None}, "batch_size must be a whole number of at least 2, got None"),
-        ({"stepps": 3}, "a run has no setting 'stepps'"),
+        ({"stepps": 3}, r"a run has no setting 'stepps'; it has .*; did you mean steps\?"),
     ],
 )
 def test_a_bad_setting_is_named_with_what_was_wanted(changes, message):

@@ -105,6 +105,13 @@ def test_a_setting_that_changes_the_result_up_to_rounding_makes_another_run(tmp_
         folder.open_existing(tmp_path, dataclasses.replace(CONFIG, parallel="pmap", data_dir="elsewhere"))
 
 
+def test_all_that_differs_is_told(tmp_path):
+    folder.create(tmp_path, CONFIG)
+    other = dataclasses.replace(CONFIG, steps=None, epochs=7)
+    with pytest.raises(folder.FolderError, match=r"its steps is \d+, asked was None, its epochs is None, asked was 7; leave the option out"):
+        folder.open_existing(tmp_path, other)
+
+
 def test_half_a_config_leaves_the_folder_free(tmp_path):
     (tmp_path / "config.json.partial").write_text("{")
     assert folder.create(tmp_path, CONFIG).read_config() == CONFIG

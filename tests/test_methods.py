@@ -126,7 +126,8 @@ def test_supervised_cross_entropy_by_hand():
         (("moco",), {}, "method must be one of vicreg, .*got 'moco'"),
         (("vicreg",), {"target": "ema"}, "vicreg has no target network; leave the option out"),
         (("byol",), {"target": "momentum"}, "target must be one of ema, none, got 'momentum'"),
-        (("vicreg",), {"lambd": 1.0}, "vicreg has no hyper-parameter 'lambd'; it has sim_coeff"),
+        (("vicreg",), {"lambd": 1.0}, "vicreg has no hyper-parameter 'lambd'; it has sim_coeff, std_coeff, cov_coeff$"),
+        (("vicreg",), {"sim_coef": 1.0}, r"vicreg has no hyper-parameter 'sim_coef'; it has .*; did you mean sim_coeff\?"),
         (("isoloss",), {"distance": "l1"}, "distance must be one of cosine, euclidean"),
     ],
 )

@@ -198,7 +198,7 @@ ARCHIVES = {
         ),
         r"3\.0\.1 is no prepared set of images with a train split \(.+\); prepare it again with sslx\.data\.prepare",
     ),
-    "unknown": (lambda root: "cifar-10", r"unknown data set 'cifar-10'; choose one of digits, cifar10, "),
+    "unknown": (lambda root: "cifar-10", r"unknown data set 'cifar-10'; choose one of digits, cifar10, .*; did you mean cifar10\?"),
 }
 
 CASES = {
