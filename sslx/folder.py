@@ -84,7 +84,8 @@ def no_run(path: Path) -> FolderError:
     """The one line for a folder that is no run; it names those inside, as several seeds have them."""
     inside = sorted(config.parent.name for config in path.glob("*/config.json"))
     shown = ", ".join(inside[:5]) + ", ..." * (len(inside) > 5)
-    remedy = f"it holds the runs {shown}; name one of them" if inside else "name one that sslx pretrain made"
+    several = f" (--resume --seeds {len(inside)} goes on with all)" if len(inside) > 1 and inside[0].startswith("seed") else ""
+    remedy = f"it holds the runs {shown}; name one of them{several}" if inside else "name one that sslx pretrain made"
     return FolderError(f"{path} is not a run folder (no config.json); {remedy}")
 
 
@@ -162,8 +163,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         FolderError: the disk is full or the place cannot be written.
     """
-    if not path.name or path.is_dir():
-        raise FolderError(f"cannot write {path}, which is a directory; name a file")
+    check_file(path)
     temporary = path.with_name(path.name + PARTIAL)
     try:
         yield temporary
@@ -173,6 +173,14 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def check_file(path: Path) -> None:
+    """Raise FolderError where `path` is a directory or lies in none."""
+    if not path.name or path.is_dir():
+        raise FolderError(f"cannot write {path}, which is a directory; name a file")
+    if not path.parent.is_dir():
+        raise FolderError(f"cannot write {path}, whose directory does not exist; make it or choose another place")
 
 
 def cannot_write(path: Path, error: OSError) -> FolderError:

@@ -62,6 +62,8 @@ def assess(
             or `save_to` cannot be written.
         OutOfMemory: the device has not enough memory.
     """
+    if save_to is not None:
+        folders.check_file(Path(save_to))  # before long work
     config, state, images = load_run(run, dataset, data_dir, best=best, step=step, watch=watch)
     tell = evaluating(watch, "frozen encoder")
     if parts and not images.classes:

@@ -157,7 +157,7 @@ def check_divisible(batch_size: int, devices: int, micro_batches: int = 1) -> No
     parts = devices * micro_batches
     if batch_size % parts:
         lower = max(parts, batch_size - batch_size % parts)
-        over = f"{devices} devices" + (f" and {micro_batches} micro-batches" if micro_batches > 1 else "")
+        over = f"{devices} device{'s'[: devices > 1]}" + (f" and {micro_batches} micro-batches" if micro_batches > 1 else "")
         raise ValueError(f"batch size {batch_size} does not split over {over}; use a multiple such as {lower}")
 
 

@@ -29,7 +29,8 @@ def test_fresh_folders_are_named_by_preset_time_and_seed_and_never_shared(tmp_pa
 def test_a_folder_of_runs_names_them(count, names, tmp_path):
     for seed in range(count):
         folder.create(tmp_path / f"seed{seed}", CONFIG)
-    with pytest.raises(folder.FolderError, match=rf"is not a run folder \(no config.json\); it holds the runs {names}; name one of them$"):
+    remedy = rf"it holds the runs {names}; name one of them \(--resume --seeds {count} goes on with all\)$"
+    with pytest.raises(folder.FolderError, match=rf"is not a run folder \(no config.json\); {remedy}"):
         folder.RunFolder(tmp_path).read_config()
 
 

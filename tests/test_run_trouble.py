@@ -159,7 +159,7 @@ SPOILT = {
     "no place for features": (
         lambda run, patch: None,
         "evaluate {run} --features {run}/none/f.npz",
-        r"cannot write .*f\.npz \(No such file or directory\)",
+        r"^sslx: cannot write .*f\.npz, whose directory does not exist; make it or choose another place$",
     ),
 }
 

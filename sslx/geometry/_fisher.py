@@ -125,7 +125,7 @@ def fisher_input_operator(
     def matvec(v: Array) -> Array:
         def one(x: Array) -> Array:
             _, pullback = jax.vjp(f, x)
-            return pullback(jax.jvp(f, (x,), (v.astype(x.dtype),))[1])[0]
+            return pullback(jax.jvp(f, (x,), (as_varying(v.astype(x.dtype), x),))[1])[0]
 
         return _average(_summed(one, sigma), x, batch_size, axis_name)
 
@@ -163,7 +163,7 @@ def fisher_parameters_operator(
     def matvec(v: PyTree) -> PyTree:
         def one(x: Array) -> PyTree:
             here = as_varying(params, x)
-            _, u = jax.jvp(lambda p: f(p, x), (here,), (v,))
+            _, u = jax.jvp(lambda p: f(p, x), (here,), (as_varying(v, x),))
             _, pullback = jax.vjp(lambda p: f(p, x), here)
             return pullback(u)[0]
 

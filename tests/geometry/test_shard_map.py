@@ -49,3 +49,23 @@ def test_a_device_may_have_one_row(name):
     wanted = jax.eval_shape(METRICS[name], A, B)
     found = jax.eval_shape(jax.vmap(partial(METRICS[name], axis_name="i"), axis_name="i"), A[:, None], B[:, None])
     assert [x.shape[1:] for x in jax.tree.leaves(found)] == [x.shape for x in jax.tree.leaves(wanted)]
+
+
+PRODUCTS = {
+    "input": lambda p, a, **axis: geometry.fisher_input_operator(partial(embed, p), a, 0.5, **axis)(B[0]),
+    "output": lambda p, a, **axis: geometry.fisher_output_operator(partial(embed, p), a, 0.5, **axis)(PARAMETERS[:, 0]),
+    "parameters": lambda p, a, **axis: geometry.fisher_parameters_operator(embed, p, a, 0.5, **axis)(PARAMETERS),
+}
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_products_are_differentiated_by_what_is_the_same_on_all_devices(name):
+    split, same = jax.sharding.PartitionSpec("i"), jax.sharding.PartitionSpec()
+    mesh = jax.sharding.Mesh(np.array(jax.devices()[:4]), ("i",))
+
+    def square(p, a, **axis):
+        return jnp.sum(PRODUCTS[name](p, a, **axis) ** 2)
+
+    spread = jax.shard_map(partial(square, axis_name="i"), mesh=mesh, in_specs=(same, split), out_specs=same)
+    wanted, found = (jax.jit(jax.grad(f))(PARAMETERS, A) for f in (square, spread))
+    np.testing.assert_allclose(found, wanted, rtol=1e-9)
