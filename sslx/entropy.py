@@ -62,7 +62,7 @@ def logdet_entropy(z: Embedding, *, beta: Number = 1.0, axis_name: AxisName = No
 
     It is finite for rank-deficient points, 0 when all are equal (with gradient 0), and grows with the logarithm of their scale; for large
     beta it is 1/2 log det of the covariance plus d/2 log beta. The smaller of I_d + Zc^T Zc and I_N + Zc Zc^T is decomposed. Directions
-    whose variance is within rounding of the largest ones' (2e-6 of their norm in float32, 4e-15 in float64) count as none where the points
+    whose variance is within rounding of the largest ones' (5e-7 of their norm in float32, 9e-16 in float64) count as none where the points
     are as large as that matters; take float64 (jax_enable_x64) for such spectra.
 
     Args:
@@ -87,7 +87,7 @@ def logdet_entropy(z: Embedding, *, beta: Number = 1.0, axis_name: AxisName = No
 def coding_rate(z: Embedding, beta: Number, *, axis_name: AxisName = None) -> Scalar:
     """1/2 log det(I + beta z^T z / N) of the points as they are, not centred, [].
 
-    Directions in which beta z^T z / N is at its rounding level (`rounding_level`), and that level is above 1, have none.
+    Directions in which beta z^T z / N is within a quarter of its rounding level (`rounding_level`), and that level is above 1, have none.
     """
     wide = axis_name is None and z.shape[0] < z.shape[1]
     moment = second_moment(z.T) * (z.shape[1] / z.shape[0]) if wide else second_moment(z, axis_name=axis_name)

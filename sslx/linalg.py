@@ -4,9 +4,9 @@ import math
 from functools import partial, reduce
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
-from jax.scipy.linalg import solve_triangular
 from jax.typing import DTypeLike
 from jaxtyping import Bool
 
@@ -130,20 +130,30 @@ def logdet_shifted(a: Matrix, shift: Number) -> Scalar:
     return lax.cond(small, _logdet_series, _logdet_cholesky, a, jnp.asarray(shift, a.dtype), small)
 
 
+@jax.custom_jvp
 def rounding_excess(a: Matrix) -> Scalar:
-    """What directions of `a` at its rounding level add to `logdet_shifted(a, 1)` through the lifted shift, [], without gradient.
+    """What `logdet_shifted(a, 1)` has too much where it lifts the shift to the rounding level of `a`, [], with gradient 0.
 
-    Their number is the trace of level (level I + a)^-1, in which each of them has about 1 and any other nearly 0, as a whole number.
+    It is the sum of log((level + l)/(1 + l)) over the eigenvalues l of `a`, those within a quarter of the level taken for 0.
     """
-    a = lax.stop_gradient(a)
+    return _rounding_excess(a)
+
+
+@rounding_excess.defjvp
+def _no_derivative(primals: tuple[Matrix], _: Any) -> tuple[Scalar, Scalar]:
+    excess = rounding_excess(*primals)
+    return excess, jnp.zeros_like(excess)
+
+
+@jax.custom_batching.sequential_vmap  # else vmap would decompose every matrix, and several at once, which jax 0.10 may wait for, see README
+def _rounding_excess(a: Matrix) -> Scalar:
     return lax.cond(_lowest_shift(a) > 1, _excess, lambda a: jnp.zeros_like(a, shape=()), a)
 
 
 def _excess(a: Matrix) -> Scalar:
-    eye = jnp.eye(a.shape[-1], dtype=a.dtype)
-    level = safe_shift(a, 1.0)
-    inverse = solve_triangular(jnp.linalg.cholesky(a + level * eye), eye, lower=True)
-    return jnp.round(level * jnp.sum(inverse**2)) * jnp.log(level)
+    level, values = safe_shift(a, 1.0), jnp.linalg.eigvalsh(a)
+    values = jnp.where(values <= level / 4, 0.0, values)
+    return jnp.sum(jnp.log((level + values) / (1 + values)))
 
 
 def _logdet_series(a: Matrix, shift: Scalar, chosen: Bool[Array, ""]) -> Scalar:

@@ -51,6 +51,15 @@ def test_directions_without_variance_have_no_entropy_however_large_the_points(ro
     assert logdet(z) == pytest.approx(reference.logdet_entropy(np.float64(z), 1.0), rel=1e-3)
 
 
+@pytest.mark.parametrize("weak", [0.004, 0.01, 0.02])
+def test_weak_directions_keep_their_entropy_beside_one_that_has_none(weak):
+    z = 1e4 * np.random.default_rng(0).normal(size=(512, 64)) * np.repeat([1, weak], 32)
+    z[:, 63] = z[:, 62]
+    z = z.astype(np.float32)
+    several = jax.jit(jax.vmap(logdet_entropy))(np.stack([z, z[:, ::-1]]))
+    np.testing.assert_allclose([logdet(z), *several], reference.logdet_entropy(np.float64(z), 1.0), rtol=1e-4)
+
+
 def test_logdet_entropy_tends_to_the_gaussian_shape():
     half_logdet = np.linalg.slogdet(reference.biased_covariance(TALL))[1] / 2
     assert float(logdet(TALL, beta=1e9)) - 2 * math.log(1e9) == pytest.approx(half_logdet, rel=1e-6)
