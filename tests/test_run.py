@@ -1,12 +1,9 @@
 """Whole runs on the digits with a tiny network: the folder, the frozen encoder, and a resumed run that is the same run."""
 
 import dataclasses
-import inspect
 import json
-import re
 import shutil
 import signal
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +11,8 @@ import numpy as np
 import pytest
 
 from cheap_view import brighten
-from sslx import augment, cli, data, evaluate, fit, folder, frozen, parallel, run, seeds
-from sslx.config import ConfigError
+from sslx import augment, cli, data, evaluate, fit, folder, frozen, parallel, run
 from sslx.evaluate import _few_label
-from sslx.methods import METHODS
 from sslx.presets import preset
 from sslx.train import train
 
@@ -273,38 +268,6 @@ def test_a_folder_is_never_overwritten(finished):
 
 def changes():
     return {"model": "mlp", "target": "ema", "projector": (16, 8), "steps": 12, "checkpoint_every": 4, "batch_size": 64}
-
-
-def test_a_diverging_run_keeps_its_last_good_checkpoint(tmp_path, monkeypatch, capsys):
-    """From the command line, with a loss that is NaN from the seventh step on: exit code 3, step and terms named."""
-    row = METHODS["isoloss"]
-
-    def poisoned(**hyper):
-        method = row(**hyper)
-
-        def loss(online, target, state, key, step, axis_name):
-            value, terms, state = method.loss(online, target, state, key, step, axis_name)
-            return jnp.where(step < 6, value, jnp.nan), terms, state
-
-        return method._replace(loss=loss)
-
-    poisoned.__signature__ = inspect.signature(row)
-    monkeypatch.setitem(METHODS, "isoloss", poisoned)
-    options = ["--model", "mlp", "--steps", "12", "--checkpoint-every", "4", "--batch-size", "64"]
-    assert cli.main(["pretrain", *options, "--out", str(tmp_path / "bad")]) == 3
-    message = capsys.readouterr().err.splitlines()[-1]
-    assert re.match(
-        r"sslx: training diverged at step 7 \(attraction .*, loss nan, restraint .*\); lower .*; checkpoints before it are kept$", message
-    )
-    with folder_checkpoints(tmp_path / "bad") as checkpoints:
-        assert checkpoints.last() == 4
-    assert [record["step"] for record in folder.read_lines(tmp_path / "bad" / "validation.jsonl")] == [4]
-
-
-@pytest.mark.parametrize("pretrain", [run.pretrain, partial(seeds.pretrain_seeds, count=2)])
-def test_a_name_is_no_config(pretrain, without_typing_hook):
-    with pytest.raises(ConfigError, match=r"config must be a Config, as sslx.presets.preset makes it, got 'digits-vicreg'"):
-        pretrain("digits-vicreg")
 
 
 def test_a_split_that_does_not_exist_is_named(finished):

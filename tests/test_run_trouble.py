@@ -1,17 +1,23 @@
-"""Trouble with a run folder, from the command line: one line, exit code 2, and nothing lost or half-written."""
+"""Trouble with a run or its folder: one line, an exit code, and nothing lost or half-written."""
 
 import errno
+import inspect
 import os
 import re
 import shutil
+from functools import partial
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sslx import cli, data, evaluate, folder
+from cheap_view import brighten
+from sslx import augment, cli, data, evaluate, folder, run, seeds
 from sslx.assemble import Inputs, initial_state
 from sslx.checkpoint import Checkpoints
+from sslx.config import ConfigError
+from sslx.methods import METHODS
 from sslx.presets import preset
 
 pytestmark = pytest.mark.usefixtures("without_typing_hook")
@@ -197,3 +203,36 @@ def test_a_batch_that_does_not_fit_is_refused_before_anything_is_written(size, m
     assert cli.main(["pretrain", "--batch-size", size, "--out", str(tmp_path / "new")]) == 2
     assert capsys.readouterr() == ("", f"sslx: {message}\n")
     assert not (tmp_path / "new").exists()
+
+
+def test_a_diverging_run_keeps_its_last_good_checkpoint(tmp_path, monkeypatch, capsys):
+    """From the command line, with a loss that is NaN from the seventh step on: exit code 3, step and terms named."""
+    row = METHODS["isoloss"]
+    monkeypatch.setitem(augment.RECIPES, "digits", (brighten, brighten))
+
+    def poisoned(**hyper):
+        method = row(**hyper)
+
+        def loss(online, target, state, key, step, axis_name):
+            value, terms, state = method.loss(online, target, state, key, step, axis_name)
+            return jnp.where(step < 6, value, jnp.nan), terms, state
+
+        return method._replace(loss=loss)
+
+    poisoned.__signature__ = inspect.signature(row)
+    monkeypatch.setitem(METHODS, "isoloss", poisoned)
+    options = ["--model", "mlp", "--steps", "12", "--checkpoint-every", "4", "--batch-size", "64"]
+    assert cli.main(["pretrain", *options, "--out", str(tmp_path / "bad")]) == 3
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert re.match(
+        r"sslx: training diverged at step 7 \(attraction .*, loss nan, restraint .*\); lower .*; checkpoints before it are kept$", message
+    )
+    with Checkpoints(tmp_path / "bad/checkpoints") as checkpoints:
+        assert checkpoints.last() == 4
+    assert [record["step"] for record in folder.read_lines(tmp_path / "bad" / "validation.jsonl")] == [4]
+
+
+@pytest.mark.parametrize("pretrain", [run.pretrain, partial(seeds.pretrain_seeds, count=2)])
+def test_a_name_is_no_config(pretrain):
+    with pytest.raises(ConfigError, match=r"config must be a Config, as sslx.presets.preset makes it, got 'digits-vicreg'"):
+        pretrain("digits-vicreg")
