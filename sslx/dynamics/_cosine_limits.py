@@ -12,7 +12,8 @@ from jax.typing import ArrayLike
 
 from sslx.dynamics._cosine import check_parameters, conserving_flow, live_mean, rescaled
 from sslx.dynamics._flow import EigenFlow, bounded, grown, with_modes
-from sslx.dynamics._laws import Law, by_bisection, infinite, solution_of
+from sslx.dynamics._laws import by_bisection, infinite
+from sslx.dynamics._modes import Law, solution_of
 from sslx.typing import Number
 
 _POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(12)

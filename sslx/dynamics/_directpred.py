@@ -14,7 +14,8 @@ from jaxtyping import Float
 
 from sslx.checks import check_square
 from sslx.dynamics._flow import EigenFlow, floating, positive_power
-from sslx.dynamics._laws import eigen_flow, hyperbolic, quadratic_bracket
+from sslx.dynamics._laws import hyperbolic, quadratic_bracket
+from sslx.dynamics._modes import eigen_flow
 from sslx.dynamics._parameters import known_negative, known_nonpositive, number, vanishes
 from sslx.linalg import product
 from sslx.typing import Number

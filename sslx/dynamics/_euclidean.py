@@ -15,7 +15,8 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from sslx.dynamics._flow import EigenFlow, bounded, grown, unless_unknown, with_modes
-from sslx.dynamics._laws import eigen_flow, hyperbolic, logistic, quadratic_bracket
+from sslx.dynamics._laws import hyperbolic, logistic, quadratic_bracket
+from sslx.dynamics._modes import eigen_flow
 from sslx.dynamics._parameters import Noise, deviations, known_negative, number, transformed, vanishes
 from sslx.typing import Number
 

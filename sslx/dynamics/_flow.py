@@ -7,12 +7,10 @@ import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from sslx.dynamics._neighbourhood import local_path
 from sslx.typing import Number
 
 
@@ -20,7 +18,7 @@ class EigenFlow(NamedTuple):
     """Gradient flow of the eigenmodes of a linear network, d lam/dt = velocity(lam).
 
     A field that theory does not give is None. The functions are pure: they can be jitted, vmapped and differentiated, where a
-    solution stays next to a fixed point or hardly moves up to the second derivative.
+    solution stays next to a fixed point, arrives at one or hardly moves up to the second derivative.
 
     Where lam is the eigenvalue of a correlation, of a predictor or of a matrix F, what rounding has left below 0 counts as 0: as a dead
     mode, which stays there, has derivative 0 below 0, counts 0 in an invariant and arrives nowhere else.
@@ -72,39 +70,3 @@ def positive_power(x: Array, exponent: ArrayLike) -> Array:
 def grown(x: Array, exponent: Array) -> Array:
     """x e^exponent, 0 where x is."""
     return x * jnp.exp(jnp.where(x == 0, jnp.minimum(exponent, jnp.log(jnp.finfo(x.dtype).max) - 1), exponent))
-
-
-def decoupled_solution(
-    velocity: Callable[[Array], Array], solve: Callable[[Array, Array], Array]
-) -> Callable[[ArrayLike, ArrayLike], Array]:
-    """`solution(t[...], lam0[M]) -> [..., M]` of modes that do not see each other, with exact derivatives however `solve` works.
-
-    For every flow of one variable  d lam/dt = v(lam)  and  d lam/d lam0 = v(lam)/v(lam0).  At a fixed point, and where the mode stays
-    next to one or hardly moves, the path is that of `local_path`, and derivatives are right up to the second. Beyond a blow-up they are
-    given as 0.
-
-    Args:
-        velocity: v, elementwise.
-        solve: `solve(t, lam0)`, elementwise on two arrays that broadcast.
-    """
-
-    @jax.custom_jvp
-    def solved(t, lam0):
-        return solve(t, lam0)
-
-    @solved.defjvp
-    def derivative(primals, tangents):
-        (t, lam0), (t_dot, lam0_dot) = primals, tangents
-        lam = solved(t, lam0)
-        finite = jnp.isfinite(lam)
-        here = jnp.where(finite, lam, 1.0)
-        v = velocity(here)
-        _, moved, close = jax.jvp(lambda x: local_path(velocity, bounded(t), x, here), (lam0,), (lam0_dot,), has_aux=True)
-        away = v / jnp.where(close, 1.0, velocity(lam0)) * lam0_dot
-        return lam, jnp.where(finite, v * t_dot + jnp.where(close, moved, away), 0.0)
-
-    def solution(t: ArrayLike, lam0: ArrayLike) -> Array:
-        t, lam0 = with_modes(t, lam0)
-        return solved(t[..., None], lam0)
-
-    return solution

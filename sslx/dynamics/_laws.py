@@ -1,119 +1,22 @@
 """The one-variable flows that Euclidean losses lead to, solved once for all of them: logistic, cubic and linear.
 
-A law is elementwise. Its clock is an antiderivative of 1/velocity, and elapsed(lam0, lam) = clock(lam) - clock(lam0) is the time
-from lam0 to lam between two fixed points: it gives invariants and arrival times, and its inverse is the solution. The parameters of a
-law are numbers, which decide what is computed, or what jax transforms, and then every case is computed and one of them chosen.
+The parameters of a law are numbers, which decide what is computed, or what jax transforms, and then every case is computed and one of
+them chosen.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array, lax
-from jax.typing import ArrayLike
 
 from sslx.dynamics._compensated import log1p_minus, reciprocal_minus_product
-from sslx.dynamics._flow import EigenFlow, bounded, decoupled_solution, floating, unless_unknown, with_modes
+from sslx.dynamics._flow import bounded, unless_unknown
 from sslx.dynamics._integrals import log_ratio, turn
 from sslx.dynamics._lambert import one_plus_omega
-from sslx.dynamics._neighbourhood import local_path
+from sslx.dynamics._modes import Law
+from sslx.dynamics._neighbourhood import Elementwise
 from sslx.dynamics._parameters import number, transformed
 from sslx.typing import Number
-
-Elementwise = Callable[[Array], Array]
-
-
-class Law(NamedTuple):
-    """d lam/dt = velocity(lam) for one mode."""
-
-    velocity: Elementwise
-    clock: Elementwise
-    elapsed: Callable[[Array, Array], Array]
-    solve: Callable[[Array, Array], Array]
-    fixed: tuple[Number, ...]
-    free: Number
-    """A state that is no fixed point."""
-
-
-def eigen_flow(build: Callable[..., Law], *parameters: Number, threshold: Number | None = None) -> EigenFlow:
-    """M independent modes that obey the law `build(*parameters)`.
-
-    The invariant is the mean over modes of clock(lam_m) - t: each mode reads the same time, so any difference of two clocks is
-    constant too. Modes at a fixed point have no clock and count 0.
-    """
-    law = build(*parameters)
-
-    def invariant(t: ArrayLike, lam: ArrayLike) -> Array:
-        t, lam = with_modes(t, lam)
-        moving = law.velocity(lam) != 0
-        return jnp.mean(jnp.where(moving, law.clock(jnp.where(moving, lam, law.free)) - t[..., None], 0.0), axis=-1)
-
-    def fixed_points(lam0: ArrayLike) -> Array:
-        (lam0,) = floating(lam0)
-        return jnp.broadcast_to(jnp.asarray(law.fixed, lam0.dtype)[:, None], (len(law.fixed), lam0.shape[-1]))
-
-    def arrival(level: ArrayLike, lam0: ArrayLike) -> Array:
-        level, lam0 = with_modes(level, lam0)
-        end = law.solve(jnp.asarray(jnp.inf, lam0.dtype), lam0)
-        reached = (level - lam0) * (end - level) > 0
-        start, goal = jnp.where(reached, lam0, law.free), jnp.where(reached, level, law.free)
-        time = jnp.where(reached, law.elapsed(start, goal), jnp.inf)
-        return unless_unknown(jnp.where(level == lam0, 0.0, time), level, lam0)
-
-    def velocity(lam: ArrayLike) -> Array:
-        return law.velocity(*with_modes(lam))
-
-    return EigenFlow(velocity, solution_of(build, *parameters), invariant, fixed_points, arrival, threshold)
-
-
-def solution_of(build: Callable[..., Law], *parameters: Number) -> Callable[[ArrayLike, ArrayLike], Array]:
-    """`solution(t[...], lam0[M]) -> [..., M]` of modes that obey the law `build(*parameters)`."""
-    if any(map(transformed, parameters)):
-        return parametric_solution(build, parameters)
-    law = build(*parameters)
-    return decoupled_solution(law.velocity, law.solve)
-
-
-def parametric_solution(build: Callable[..., Law], parameters: tuple[Number, ...]) -> Callable[[ArrayLike, ArrayLike], Array]:
-    """`decoupled_solution` for parameters theta that jax transforms, with the derivative by these too.
-
-    The time from lam0 to lam stays t:  d lam/d theta = -v(lam) d elapsed(lam0, lam)/d theta.  At a fixed point it is
-    (d v/d theta) (e^{v' t} - 1)/v', there and nearby from `local_path`, and of a mode that has arrived at one  -(d v/d theta)/v'.
-    """
-
-    @jax.custom_jvp
-    def solved(theta, t, lam0):
-        return build(*theta).solve(t, lam0)
-
-    @solved.defjvp
-    def derivative(primals, tangents):
-        (theta, t, lam0), (theta_dot, t_dot, lam0_dot) = primals, tangents
-        lam, law, info = solved(*primals), build(*theta), jnp.finfo(lam0.dtype)
-        finite = jnp.isfinite(lam)
-        here = jnp.where(finite, lam, law.free)
-        v, slope = jax.jvp(law.velocity, (here,), (jnp.ones_like(here),))
-        _, moved, close = jax.jvp(
-            lambda theta, x: local_path(build(*theta).velocity, bounded(t), x, here), (theta, lam0), (theta_dot, lam0_dot), has_aux=True
-        )
-        arrived = ~close & ((jnp.abs(v) <= 4 * info.eps * jnp.abs(slope * here)) | (jnp.abs(here) < info.tiny**0.5))  # or lam^2 vanishes
-        on_the_way = finite & ~close & ~arrived
-        start, goal = (jnp.where(on_the_way, x, law.free) for x in (lam0, here))
-
-        def along(f: Callable[[Law], Array]) -> Array:
-            return jax.jvp(lambda theta: f(build(*theta)), (theta,), (theta_dot,))[1]
-
-        settled = -along(lambda law: law.velocity(here)) / jnp.where(arrived & (slope != 0), slope, 1.0)
-        pushed = jnp.where(arrived, settled, -v * along(lambda law: law.elapsed(start, goal)))
-        away = v / jnp.where(close, 1.0, law.velocity(lam0)) * lam0_dot + pushed
-        rise = v * t_dot + jnp.where(close, moved, away)
-        return lam, jnp.where(finite, rise, 0.0).astype(lam.dtype)
-
-    def solution(t: ArrayLike, lam0: ArrayLike) -> Array:
-        t, lam0 = with_modes(t, lam0)
-        return solved(parameters, t[..., None], lam0)
-
-    return solution
 
 
 def logistic(rate: Number, capacity: Number) -> Law:

@@ -46,6 +46,12 @@ def local_path(velocity: Elementwise, t: Array, lam0: Array, lam: Array) -> tupl
     return jnp.where(beside_zero, end - start, moved), beside_zero | still
 
 
+def newton(velocity: Elementwise, lam: Array) -> Array:
+    """A step from `lam` to the fixed point beside it; `lam` where the velocity has no slope."""
+    value, slope, _ = taylor(velocity, lam)
+    return lam - jnp.where(slope == 0, 0.0, value / jnp.where(slope == 0, 1.0, slope))
+
+
 def is_linear(around: Taylor, lam0: Array, lam: Array) -> Array:
     """Whether v is b lam up to half of the digits as far as lam."""
     a, b, c = around

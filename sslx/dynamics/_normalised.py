@@ -9,7 +9,8 @@ from jax.typing import ArrayLike
 
 from sslx.dynamics._euclidean import view_variances
 from sslx.dynamics._flow import EigenFlow, floating, positive_power
-from sslx.dynamics._laws import cubic, eigen_flow, logistic, quadratic_bracket
+from sslx.dynamics._laws import cubic, logistic, quadratic_bracket
+from sslx.dynamics._modes import eigen_flow
 from sslx.dynamics._parameters import Noise, known_nonpositive, number
 from sslx.typing import Number
 
