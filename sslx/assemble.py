@@ -115,7 +115,7 @@ def rehearse(config: Config, method: Method, inputs: Inputs) -> None:
         check_given(loss, terms, state, after)
     except (TypeError, ValueError) as error:
         reason = textwrap.shorten(str(error) or type(error).__name__, 300)
-        raise ConfigError(f"{config.method} with views {config.views} cannot be trained: {reason}") from error
+        raise ConfigError(f"{config.method} with views {config.views} and batch size {n} cannot be trained: {reason}") from error
     view = shaped(2, *views.shape[2:])
     try:
         variables = jax.eval_shape(partial(network.encoder.init, train=False), key, image)

@@ -62,7 +62,7 @@ class RunFolder:
         """
         try:
             return Config.from_json(json.loads(self.config.read_text()))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise no_run(self.path) from None
         except ConfigError as error:
             raise FolderError(

@@ -56,10 +56,10 @@ REFUSED = {
     ),
     "sub-batch": (
         {"method": "w_mse", "hyper": {"sub_batch": 12}},
-        "w_mse .* cannot be trained: sub_batch must divide the 16 rows",
+        "w_mse with .* and batch size 16 cannot be trained: sub_batch must divide the 16 rows of z, got 12; take a sub_batch that does",
     ),
     "hyper-parameter": ({"method": "spectral_contrastive", "hyper": {"mu": -1.0}}, "cannot be trained: mu must be above 0, got -1"),
-    "no view": ({"views": "none"}, "vicreg with views none cannot be trained: .*"),
+    "no view": ({"views": "none"}, "vicreg with views none and batch size 16 cannot be trained: .*"),
     "large views": (
         {"views": "imagenet"},
         r"model mlp wants images of one size: those of small are \(8, 8, 3\), views imagenet make \(224, 224, 3\)",
@@ -67,7 +67,7 @@ REFUSED = {
     **{
         f"{count} views of {method}": (
             {"method": method, "views": count},
-            f"{method} with views {count} cannot be trained: the loss compares two views, got {count}; take a recipe of two",
+            f"{method} with views {count} and batch size 16 cannot be trained: the loss compares two views, got {count}; take a recipe",
         )
         for method, count in (("vicreg", "1"), ("byol", "3"), ("isoloss", "3"), ("byol_logdet", "1"), ("corinfomax", "3"), ("mec", "1"))
     },
@@ -135,7 +135,7 @@ def test_an_error_without_words_is_named(monkeypatch):
         raise ValueError
 
     monkeypatch.setitem(methods.METHODS, "silent", lambda: methods.Method(silent, methods.HeadSize(8, 8)))
-    with pytest.raises(ConfigError, match="silent with views 2 cannot be trained: ValueError"):
+    with pytest.raises(ConfigError, match="silent with views 2 and batch size 16 cannot be trained: ValueError"):
         assemble(settings(method="silent"))
 
 
@@ -170,7 +170,7 @@ def test_what_a_method_must_not_give_is_told_beforehand(case, monkeypatch):
         init_state=lambda width: {"n": jnp.zeros((), jnp.int32)},
     )
     monkeypatch.setitem(methods.METHODS, "mine", lambda: row)
-    with pytest.raises(ConfigError, match=f"mine with views 2 cannot be trained: .*{message}"):
+    with pytest.raises(ConfigError, match=f"mine with views 2 and batch size 16 cannot be trained: .*{message}"):
         assemble(settings(method="mine"))
 
 

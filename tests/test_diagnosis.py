@@ -130,8 +130,8 @@ def test_features_alone_and_labels_of_any_type(tmp_path, monkeypatch):
     ("arrays", "message"),
     [
         ({"z": features(3)}, "z.npz has no array 'features' .but z.; save it with np.savez"),
-        ({"features": features(3)[None]}, r"features must have shape \[N >= 20, d >= 2\], got \(1, 200, 16\)"),
-        ({"features": features(3)[:5]}, r"features must have shape .* got \(5, 16\)"),
+        ({"features": features(3)[None]}, r"features must have shape \[N >= 20, d >= 2\], got \(1, 200, 16\); flatten"),
+        ({"features": features(3)[:5]}, r"features must have shape .* got \(5, 16\); take at least 20 images"),
         ({"features": features(3), "features_b": features(3)[1:]}, r"features_b must have shape \(200, 16\)"),
         ({"features": features(3), "labels": np.zeros(3, int)}, r"labels must have shape \(200,\)"),
         ({"features": features(3), "labels": np.full(200, 0.5)}, "z.npz: labels must be whole numbers, got dtype float64; number the"),

@@ -46,6 +46,8 @@ def load(name: str, *, data_dir: str | Path | None = None, progress: Progress | 
     """
     data_dir = data_dir or os.environ.get("SSLX_DATA")
     directory = None if data_dir is None else Path(data_dir).expanduser()
+    if directory is not None and directory.is_file():
+        raise DataError(f"{directory} is not a directory; give the one that holds the data sets as --data-dir or SSLX_DATA")
     try:
         loader, argument = resolve(name, directory)
         return loader(Request(name, argument, directory, progress or (lambda done, total: None)))

@@ -240,8 +240,9 @@ def _known(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nda
 
 def _check(features: np.ndarray, features_b: np.ndarray | None) -> None:
     if features.ndim != 2 or len(features) < FEWEST or features.shape[1] < 2:
-        wanted = f"[N >= {FEWEST}, d >= 2]"
-        raise ValueError(f"features must have shape {wanted}, got {features.shape}; flatten each image's features to one row")
+        few = f"take at least {FEWEST} images, and features of two numbers"
+        remedy = few if features.ndim == 2 else "flatten each image's features to one row"
+        raise ValueError(f"features must have shape [N >= {FEWEST}, d >= 2], got {features.shape}; {remedy}")
     if features_b is not None and features_b.shape != features.shape:
         raise ValueError(f"features_b must have shape {features.shape}, as features, got {features_b.shape}; row i of both is one image")
     for name, x in (("features", features), ("features_b", features_b)):

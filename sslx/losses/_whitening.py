@@ -52,7 +52,7 @@ def w_mse(key: Array, z: Views, *, sub_batch: int = 128, eps: Number = 0.0, axis
     check_count("z", count)
     size = min(sub_batch, count)
     if count % size:
-        raise ValueError(f"sub_batch must divide the {count} rows of z, got {sub_batch}; drop the rows left over")
+        raise ValueError(f"sub_batch must divide the {count} rows of z, got {sub_batch}; take a sub_batch that does, or other rows")
     rows = jax.random.permutation(key, count).reshape(-1, size)
     parts = z[:, rows].reshape(-1, size, d)
     whitened = jax.lax.map(lambda part: whiten(part, eps), parts)  # a batched LAPACK of jax 0.10 may wait for ever, see README
