@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -232,6 +233,14 @@ def test_the_launch_script_works_without_tyro(tmp_path):
     script = [sys.executable, "-c", hide_tyro, str(ROOT / "experiments" / "pretrain.py")]
     done = run_fresh([*script, "digits-vicreg", "--parallel", "pmap", "--steps", "3", "--learning-rate", "0.1", "--resume"], tmp_path)
     assert (done.returncode, done.stderr) == (2, "sslx: --resume needs --out with the run folder to go on with\n")
+
+
+def test_the_launch_script_explains_the_options_of_the_command():
+    script = runpy.run_path(str(ROOT / "experiments" / "pretrain.py"))["parser"]()
+    words = " ".join(script.format_help().split())
+    assert "--keep-all Keep every checkpoint, not the last and the best alone" in words
+    assert script.parse_args(["--keep-all", "--batch-size", "64"]).keep_all
+    assert all(action.help for action in script._actions)
 
 
 def run_fresh(command, folder):
