@@ -67,7 +67,7 @@ def solution_of(build: Callable[..., Law], *parameters: Number) -> Callable[[Arr
     For every flow of one variable  d lam/dt = v(lam)  and  d lam/d lam0 = v(lam)/v(lam0).  Where jax transforms the parameters theta,
     d lam/d theta = -v(lam) d elapsed(lam0, lam)/d theta,  since the time from lam0 to lam stays t. Next to a fixed point these are
     differences that have lost their digits: the path is that of `local_path` where the mode starts there or hardly moves, and of
-    `arriving` where it ends there, with derivatives right up to the second. Beyond a blow-up, and by theta and lam0 of a mode that has
+    `arriving` where it ends there, with derivatives right up to the second. Beyond a blow-up, and by theta of a mode that has
     arrived at a double root, derivatives are given as 0.
     """
     if not any(map(transformed, parameters)):
@@ -94,11 +94,11 @@ def _solution(build: Callable[..., Law], parameters: tuple[Number, ...]) -> Call
         _, moved, close = jax.jvp(beside_start, (theta, lam0), (theta_dot, lam0_dot), has_aux=True)
 
         def beside_end(theta, t, x):
-            return arriving(build(*theta), bounded(t), x, here, finite & ~close)
+            return arriving(build, theta, bounded(t), x, here, finite & ~close)
 
         _, settled, arrived = jax.jvp(beside_end, primals, tangents, has_aux=True)
         v, slope, _ = taylor(law.velocity, here)
-        still = close | arrived | (jnp.abs(v) <= 4 * jnp.finfo(lam.dtype).eps * jnp.abs(slope * here))  # the last at a double root
+        still = close | arrived | (jnp.abs(v) <= 4 * jnp.finfo(lam.dtype).eps * jnp.abs(slope * here))  # the last next to a double root
         start, goal = (jnp.where(finite & ~still, x, law.free) for x in (lam0, here))
         _, later = jax.jvp(lambda theta: build(*theta).elapsed(start, goal), (theta,), (theta_dot,))
         away = v / law.velocity(start) * lam0_dot - v * later
@@ -112,30 +112,28 @@ def _solution(build: Callable[..., Law], parameters: tuple[Number, ...]) -> Call
     return solution
 
 
-def arriving(law: Law, t: Array, lam0: Array, lam: Array, moving: Array) -> tuple[Array, Array]:
-    """The path from lam0 to lam, for modes that are `moving` and have come next to a fixed point.
+def arriving(build: Callable[..., Law], theta: tuple[Number, ...], t: Array, lam0: Array, lam: Array, moving: Array) -> tuple[Array, Array]:
+    """The path from lam0 to lam, for modes that are `moving` and have come next to a fixed point of the law `build(*theta)`.
 
     The way that is left is measured from there: that of `bernoulli` from a point a little before the end, where the mode is at the time
-    `elapsed`.
+    `elapsed` and the velocity a parabola up to a relative eps^0.6.
 
     Returns:
-        lam, with its first and second derivatives by t, lam0 and what `law` depends on; and whether it has come there.
+        lam, with its first and second derivatives by theta, t and lam0; and whether it has come there.
     """
     info = jnp.finfo(lam.dtype)
     near, little = info.eps**0.4, info.eps**0.3
-
-    def fixed_point(x):
-        return newton(law.velocity, newton(law.velocity, x))
-
-    _, b, c = taylor(law.velocity, fixed_point(lam))
-    fixed, b, c, before, here = lax.stop_gradient((fixed_point(lam), b, c, lam0, lam))
-    reach = jnp.abs(b) / (jnp.abs(c) + info.tiny)
-    few = jnp.maximum(near * jnp.abs(here), info.tiny**0.5)  # where lam^2 vanishes too
-    gap = jnp.abs(here - fixed)
-    arrived = moving & (b * t < 0) & (gap <= few) & (jnp.maximum(gap, info.eps * jnp.abs(fixed)) <= near * reach)
+    values, before, here = lax.stop_gradient((theta, lam0, lam))
+    given, law = build(*values), build(*theta)
+    fixed = newton(given.velocity, newton(given.velocity, here))
+    _, b, c = taylor(given.velocity, fixed)
+    gap, dying = jnp.abs(here - fixed), jnp.abs(here) < info.tiny**0.5  # lam^2 vanishes
+    reach = jnp.minimum(jnp.abs(b) / (jnp.abs(c) + info.tiny), jnp.where(dying, info.eps * jnp.abs(before), jnp.abs(fixed)))
+    arrived = moving & (b * t < 0) & (dying | (gap <= near * jnp.abs(here)))
+    arrived &= jnp.maximum(gap, info.eps * jnp.abs(fixed)) <= near * reach
     point = fixed + jnp.clip(before - fixed, -little * reach, little * reach)
-    start, point, fixed = (jnp.where(arrived, x, law.free) for x in (lam0, point, fixed))
-    end = fixed_point(fixed)
+    start, point, fixed = (jnp.where(arrived, x, given.free) for x in (lam0, point, fixed))
+    end = newton(law.velocity, newton(law.velocity, fixed))
     _, b, c = taylor(law.velocity, end)
     left = jnp.where(arrived, t - law.elapsed(start, point), 0.0)
     return end + bernoulli(b, c, left, point - end), arrived

@@ -95,6 +95,15 @@ def test_a_cubic_that_arrives_for_float32_is_still_on_its_way_for_float64(flow):
     assert 0 < double[0][-1] < 1e-5 < double[0][0]
 
 
+@pytest.mark.parametrize("start", [0.05, 0.5])
+def test_a_mode_that_came_from_an_inflection_of_the_velocity(start):
+    """Backwards to 1/3, where v'' = 0 at a decay of 2/9: the rate there is the velocity, until that has lost its digits."""
+    flow = dynamics.euclidean(weight_decay=2 / 9)
+    times = jnp.linspace(-200.0, -40.0, 9)
+    lam, rates = jax.vmap(jax.value_and_grad(lambda t: flow.solution(t, np.asarray([start]))[0]))(times)
+    np.testing.assert_allclose(rates, flow.velocity(lam), rtol=1e-4)
+
+
 @pytest.mark.parametrize("name", DYING)
 def test_derivative_by_the_decay_where_the_square_of_a_state_vanishes(name):
     """lam is proportional to e^{-2 eta t} down to the smallest floats."""
